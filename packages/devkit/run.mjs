@@ -1,0 +1,32 @@
+// Runs a TypeScript program of this repository in Node: node run.mjs bench/bench.ts [arguments…]
+// Bundled on the fly (with WGSL imports), in an environment where Node's `webgpu` finds an adapter.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { rolldown } from 'rolldown';
+import { vulkanEnv } from './chromium.mjs';
+import { wgslPlugin } from './wgsl.mjs';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
+const [entry, ...args] = process.argv.slice(2);
+const input = resolve(entry);
+// Beside the program, so that its bare imports resolve as they do for the source.
+const outDir = join(dirname(input), 'node_modules/.floe-run');
+mkdirSync(outDir, { recursive: true });
+const file = join(outDir, `${basename(input, '.ts')}-${process.pid}.mjs`);
+const bundle = await rolldown({
+  input,
+  platform: 'node',
+  plugins: [wgslPlugin()],
+  external: (id) => !/^[./#]|^floe|^@floe/.test(id) && !id.startsWith(root),
+  tsconfig: join(root, 'tsconfig.json'),
+  logLevel: 'warn',
+});
+await bundle.write({ file, format: 'esm', codeSplitting: false, sourcemap: 'inline' });
+const { status } = spawnSync(process.execPath, ['--enable-source-maps', file, ...args], {
+  stdio: 'inherit',
+  env: { ...process.env, ...vulkanEnv() },
+});
+(await import('node:fs')).rmSync(file, { force: true });
+process.exit(status ?? 1);

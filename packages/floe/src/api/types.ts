@@ -1,0 +1,182 @@
+/** The public face: OpenAI's chat completions, and what a model in the page adds to them. */
+
+/** What `loadModel` says while it works. `total` is 0 until it is known. */
+export interface LoadProgress {
+  readonly phase: 'inspect' | 'download' | 'verify' | 'upload' | 'compile' | 'ready';
+  readonly file: string;
+  /** Bytes; kernels in phase 'compile'. */
+  readonly loaded: number;
+  readonly total: number;
+  /** What went otherwise than hoped: 'no-ranges' (the server sends whole files only), 'not-stored' (nowhere to keep it), … */
+  readonly notices: readonly LoadNotice[];
+}
+
+export interface LoadNotice {
+  readonly kind: 'no-ranges' | 'not-stored' | 'refetched' | 'resumed';
+  readonly message: string;
+}
+
+export interface LoadOptions {
+  readonly onProgress?: (progress: LoadProgress) => void;
+  /** Stops the load. What is stored by then stays, and the next try goes on from it. */
+  readonly signal?: AbortSignal;
+  /** SHA-256 of the file in hex, where its source publishes one: checked before a byte is used. */
+  readonly sha256?: string;
+  /** Positions the key-value cache holds; default: the trained context, at most 4096. */
+  readonly contextLength?: number;
+}
+
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant' | (string & {});
+  readonly content: string;
+}
+
+export interface SamplingOptions {
+  /** 0 is greedy. Default 0.7 in chat completions. */
+  readonly temperature?: number;
+  /** Keep the k likeliest; 0 keeps all (up to 1024). */
+  readonly top_k?: number;
+  /** Keep the likeliest that together reach this probability. */
+  readonly top_p?: number;
+  /** Keep those at least this share as likely as the likeliest. */
+  readonly min_p?: number;
+  /** The same seed, model and prompt give the same answer on the same device. */
+  readonly seed?: number;
+}
+
+export interface CompletionRequest extends SamplingOptions {
+  /** Default: what the context has room for. */
+  readonly max_tokens?: number;
+  /** Text that ends the answer and is not part of it; found across token borders too. */
+  readonly stop?: string | readonly string[];
+  readonly signal?: AbortSignal;
+}
+
+export interface ChatCompletionRequest extends CompletionRequest {
+  readonly messages: readonly ChatMessage[];
+}
+
+/** A completion of plain text, without a chat template. */
+export interface TextCompletionRequest extends CompletionRequest {
+  readonly prompt: string;
+}
+
+/** 'stop': an end token or a stop string; 'length': max_tokens or the context is used up. */
+export type FinishReason = 'stop' | 'length';
+
+export interface Usage {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+  /** Milliseconds from the call to the first token, and from it to the last. */
+  readonly prefillMs: number;
+  readonly decodeMs: number;
+}
+
+export interface ChatCompletionChunk {
+  readonly id: string;
+  readonly object: 'chat.completion.chunk';
+  readonly created: number;
+  readonly model: string;
+  readonly choices: readonly [
+    {
+      readonly index: 0;
+      readonly delta: { readonly role?: 'assistant'; readonly content?: string };
+      readonly finish_reason: FinishReason | null;
+    },
+  ];
+  /** In the last chunk. */
+  readonly usage?: Usage;
+}
+
+export interface ChatCompletion {
+  readonly id: string;
+  readonly object: 'chat.completion';
+  readonly created: number;
+  readonly model: string;
+  readonly choices: readonly [
+    {
+      readonly index: 0;
+      readonly message: { readonly role: 'assistant'; readonly content: string };
+      readonly finish_reason: FinishReason;
+      /** The sampled ids, the end token not among them. */
+      readonly ids: readonly number[];
+    },
+  ];
+  readonly usage: Usage;
+}
+
+export interface TextCompletion {
+  readonly text: string;
+  readonly ids: readonly number[];
+  readonly finish_reason: FinishReason;
+  readonly usage: Usage;
+}
+
+/** Position i is the distribution of the id after ids 0…i: pairs [id, natural log-probability], likeliest first. */
+export interface PositionLogprobs {
+  readonly position: number;
+  readonly top: readonly (readonly [id: number, logprob: number])[];
+}
+
+/** Where the memory went, in bytes. */
+export interface MemoryReport {
+  /** On the GPU, by purpose: 'weights', 'experts', 'kv', 'activations', 'other'. */
+  readonly gpuBytes: Readonly<Record<string, number>>;
+  /** Of the GGUF file's tensors. */
+  readonly fileTensorBytes: number;
+  /** Of this model in the origin's storage; 0 where it is read in place. */
+  readonly storedBytes: number;
+}
+
+export interface ModelInfo {
+  readonly name: string;
+  readonly architecture: string;
+  readonly nParameters: number;
+  readonly nLayers: number;
+  readonly nExperts: number;
+  readonly nExpertsUsed: number;
+  readonly nVocab: number;
+  readonly nCtxTrain: number;
+  /** Positions this model was loaded with. */
+  readonly contextLength: number;
+  /** 'Q4_0', 'Q8_0', …: the format most weights have. */
+  readonly quantization: string;
+  readonly fileBytes: number;
+  readonly hasChatTemplate: boolean;
+  /** The adapter that computes, as it names itself, and whether it is software. */
+  readonly adapter: { readonly description: string; readonly software: boolean };
+  /** 'network': downloaded now; 'store': from this origin's storage; 'local': read in place. */
+  readonly loadedFrom: 'network' | 'store' | 'local';
+  readonly notices: readonly LoadNotice[];
+}
+
+export interface TokenizeOptions {
+  /** True: text like `<|im_end|>` becomes its control token. Default false: it stays text. */
+  readonly special?: boolean;
+  /** True: the ids the file wants around a text (BOS, EOS). Default false. */
+  readonly addSpecial?: boolean;
+}
+
+/** A model that is ready to answer. */
+export interface Model extends AsyncDisposable {
+  readonly info: ModelInfo;
+  readonly chat: {
+    readonly completions: {
+      create(request: ChatCompletionRequest & { readonly stream: true }): AsyncIterable<ChatCompletionChunk>;
+      create(request: ChatCompletionRequest & { readonly stream?: false }): Promise<ChatCompletion>;
+    };
+  };
+  readonly completions: {
+    /** Goes on with `prompt` as it is; each chunk's delta holds text. */
+    create(request: TextCompletionRequest & { readonly stream: true }): AsyncIterable<ChatCompletionChunk>;
+    create(request: TextCompletionRequest & { readonly stream?: false }): Promise<TextCompletion>;
+  };
+  tokenize(text: string, options?: TokenizeOptions): Promise<number[]>;
+  detokenize(ids: readonly number[]): Promise<string>;
+  /** The `top` likeliest ids after each prefix of `ids`. No BOS is added. */
+  logprobs(ids: readonly number[], options: { top: number; signal?: AbortSignal }): Promise<PositionLogprobs[]>;
+  memory(): Promise<MemoryReport>;
+  /** Gives back everything the model holds. A second call does nothing. */
+  unload(): Promise<void>;
+}

@@ -1,0 +1,36 @@
+import { secureRandom, sha256, systemClock } from './clock.ts';
+import type { Host, WorkerPort } from './host.ts';
+
+/** The browser, seen from a page or a worker. */
+export function browserHost(): Host {
+  const storage = navigator.storage;
+  return {
+    fetch: (url, init) => fetch(url, init),
+    indexedDB: globalThis.indexedDB ?? null,
+    locks: navigator.locks ?? null,
+    storage: storage && {
+      estimate: async () => {
+        const { usage = 0, quota = 0 } = await storage.estimate();
+        return { usageBytes: usage, quotaBytes: quota };
+      },
+      persist: () => storage.persist(),
+    },
+    sha256,
+    gpu: navigator.gpu ?? null,
+    clock: systemClock,
+    random: secureRandom,
+    openFile: null,
+    startTemplateWorker: () =>
+      webWorkerPort(new Worker(new URL('./templateWorker.js', import.meta.url), { type: 'module' })),
+  };
+}
+
+function webWorkerPort(worker: Worker): WorkerPort {
+  return {
+    post: (message) => worker.postMessage(message),
+    onMessage: (listener) => worker.addEventListener('message', (event) => listener(event.data)),
+    onError: (listener) =>
+      worker.addEventListener('error', (event) => listener(new Error(event.message || 'the worker failed to start'))),
+    terminate: () => worker.terminate(),
+  };
+}
