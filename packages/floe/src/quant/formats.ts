@@ -1,0 +1,25 @@
+import { InternalError } from '../errors/index.ts';
+import { bf16 } from './bf16.ts';
+import { f16 } from './f16.ts';
+import { f32 } from './f32.ts';
+import type { FormatName, QuantFormat } from './format.ts';
+import { q4_0 } from './q4_0.ts';
+import { q8_0 } from './q8_0.ts';
+
+/** The formats Floe runs. Every test that says "for each format" runs over this list. */
+export const formats: readonly QuantFormat[] = [f32, f16, bf16, q8_0, q4_0];
+
+const byName = new Map(formats.map((format) => [format.name, format]));
+const byGgmlType = new Map(formats.map((format) => [format.ggmlType, format]));
+
+/** The row of a format by ggml's name for it. */
+export function formatByName(name: FormatName): QuantFormat {
+  const format = byName.get(name);
+  if (!format) throw new InternalError(`No row in quant/formats.ts is called ${name}.`);
+  return format;
+}
+
+/** The row of a format by its number in a GGUF file, or undefined where Floe has none. */
+export function formatByGgmlType(ggmlType: number): QuantFormat | undefined {
+  return byGgmlType.get(ggmlType);
+}
