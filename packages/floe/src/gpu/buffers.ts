@@ -1,0 +1,80 @@
+import { GpuError, InternalError } from '../errors/index.ts';
+
+/** What a buffer is for; the account and the memory report are by it. */
+export type BufferPurpose = 'weights' | 'experts' | 'kv' | 'activations' | 'other';
+
+/** A range of a GPU buffer, as a kernel binds it. Offsets are multiples of 256. */
+export interface BufferView {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+  readonly sizeBytes: number;
+}
+
+/** The largest alignment WebGPU may ask of a bound offset. */
+export const BINDING_ALIGNMENT = 256;
+
+/** `n` rounded up to a multiple of `step`. */
+export function roundUp(n: number, step: number): number {
+  return Math.ceil(n / step) * step;
+}
+
+/** Makes GPU buffers and keeps the account of every byte. Nothing else in Floe calls `createBuffer`. */
+export class BufferAccount {
+  private readonly live = new Map<GPUBuffer, BufferPurpose>();
+
+  constructor(private readonly gpu: GPUDevice) {}
+
+  /** A storage buffer that can also be copied from and to. Zeroed. */
+  storage(purpose: BufferPurpose, label: string, sizeBytes: number): GPUBuffer {
+    const { STORAGE, COPY_DST, COPY_SRC } = GPUBufferUsage;
+    return this.create(purpose, label, sizeBytes, STORAGE | COPY_DST | COPY_SRC);
+  }
+
+  uniform(label: string, sizeBytes: number): GPUBuffer {
+    return this.create('other', label, sizeBytes, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
+  }
+
+  readback(label: string, sizeBytes: number): GPUBuffer {
+    return this.create('other', label, sizeBytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+  }
+
+  private create(purpose: BufferPurpose, label: string, sizeBytes: number, usage: number): GPUBuffer {
+    const size = roundUp(Math.max(sizeBytes, 16), 16);
+    const limit = this.gpu.limits.maxBufferSize;
+    if (size > limit) {
+      throw new GpuError('gpu/limits', `${label} needs a buffer of ${size} bytes; this device allows ${limit}.`, {
+        remedy: 'Take a smaller context or model, or a device with a larger maxBufferSize.',
+        details: { label, neededBytes: size, limitBytes: limit },
+      });
+    }
+    const buffer = this.gpu.createBuffer({ label, size, usage });
+    this.live.set(buffer, purpose);
+    return buffer;
+  }
+
+  destroy(buffer: GPUBuffer): void {
+    if (!this.live.delete(buffer)) throw new InternalError(`buffer ${buffer.label} was not made here, or twice destroyed`);
+    buffer.destroy();
+  }
+
+  destroyAll(): void {
+    for (const buffer of this.live.keys()) buffer.destroy();
+    this.live.clear();
+  }
+
+  get count(): number {
+    return this.live.size;
+  }
+
+  /** Live bytes by purpose. */
+  bytes(): Record<BufferPurpose, number> {
+    const sum: Record<BufferPurpose, number> = { weights: 0, experts: 0, kv: 0, activations: 0, other: 0 };
+    for (const [buffer, purpose] of this.live) sum[purpose] += buffer.size;
+    return sum;
+  }
+}
+
+/** A whole buffer as a view. */
+export function whole(buffer: GPUBuffer): BufferView {
+  return { buffer, offset: 0, sizeBytes: buffer.size };
+}

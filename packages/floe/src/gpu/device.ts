@@ -1,0 +1,129 @@
+import { FloeError, GpuError } from '../errors/index.ts';
+import { BufferAccount } from './buffers.ts';
+import { PipelineCache } from './pipelines.ts';
+
+/**
+ * How a hot kernel is written for this device. 'cooperative': the lanes of a subgroup (or, where there is none, of a
+ * part of a workgroup) share a row, and loads coalesce. 'thread': one invocation owns its rows alone and meets no
+ * barrier, which is what an adapter made of software runs well (docs/performance.md).
+ */
+export type KernelFamily = 'cooperative' | 'thread';
+
+export interface DeviceOptions {
+  /** 'adapter': ask for all the adapter offers. 'default': WebGPU's defaults and no feature, as the least of devices has. */
+  readonly limits?: 'adapter' | 'default';
+  /** Overrides the choice by the adapter's kind, for tests and benches. */
+  readonly family?: KernelFamily;
+}
+
+/** A WebGPU device with the account of its memory and its compiled pipelines. */
+export class Device {
+  readonly buffers: BufferAccount;
+  readonly pipelines: PipelineCache;
+  /** Set once the device is gone; every wait on it then rejects with `gpu/lost`. */
+  lostError: GpuError | null = null;
+  /** Counted, so that tests assert the cause of speed and not a time. */
+  readonly counts = { submits: 0, dispatches: 0, mapAsync: 0, writtenBytes: 0 };
+  private errorScopeFailure: FloeError | null = null;
+
+  constructor(
+    readonly gpu: GPUDevice,
+    readonly adapter: { readonly description: string; readonly software: boolean },
+    readonly family: KernelFamily,
+  ) {
+    this.buffers = new BufferAccount(gpu);
+    this.pipelines = new PipelineCache(gpu);
+    void gpu.lost.then((info) => {
+      this.lostError = new GpuError('gpu/lost', `The GPU device was lost (${info.reason}): ${info.message}`, {
+        remedy: 'Load the model again; if it happens again, close other tabs or take a smaller model.',
+        retryable: true,
+      });
+    });
+    gpu.onuncapturederror = (event) => {
+      this.errorScopeFailure ??= deviceError(event.error);
+    };
+  }
+
+  get hasSubgroups(): boolean {
+    return this.gpu.features.has('subgroups');
+  }
+
+  /** Throws what went wrong on the device since the last call: WebGPU reports its errors late and to nobody. */
+  throwIfFailed(): void {
+    if (this.lostError) throw this.lostError;
+    if (this.errorScopeFailure) throw this.errorScopeFailure;
+  }
+
+  submit(commands: GPUCommandBuffer): void {
+    this.counts.submits++;
+    this.gpu.queue.submit([commands]);
+  }
+
+  /** Writes bytes in pieces of 4 MiB: larger ones make the browser allocate a staging buffer of their size. */
+  write(buffer: GPUBuffer, offset: number, bytes: Uint8Array): void {
+    const PIECE_BYTES = 4 << 20;
+    for (let at = 0; at < bytes.byteLength; at += PIECE_BYTES) {
+      const piece = bytes.subarray(at, at + PIECE_BYTES);
+      this.gpu.queue.writeBuffer(buffer, offset + at, piece as Uint8Array<ArrayBuffer>);
+    }
+    this.counts.writtenBytes += bytes.byteLength;
+  }
+
+  /** Gives back every buffer and the device itself. */
+  destroy(): void {
+    this.buffers.destroyAll();
+    this.gpu.destroy();
+  }
+}
+
+function deviceError(error: GPUError): GpuError {
+  const outOfMemory = 'GPUOutOfMemoryError' in globalThis && error instanceof GPUOutOfMemoryError;
+  return new GpuError(outOfMemory ? 'gpu/out-of-memory' : 'gpu/compile', `WebGPU reported: ${error.message}`, {
+    remedy: outOfMemory
+      ? 'Take a smaller model or quantization, or close other tabs that use the GPU.'
+      : 'This is a fault of Floe or of the driver: please report it with the browser and GPU you have.',
+  });
+}
+
+/** Asks for a device with all the adapter offers (or with nothing above the defaults). @throws {GpuError} gpu/unavailable */
+export async function openDevice(gpu: GPU | null, options: DeviceOptions = {}): Promise<Device> {
+  const remedy =
+    'Use a current Chrome, Edge, Firefox or Safari with hardware acceleration on; see chrome://gpu, or about:support in Firefox.';
+  if (!gpu) throw new GpuError('gpu/unavailable', 'This browser has no WebGPU (navigator.gpu is missing).', { remedy });
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter) throw new GpuError('gpu/unavailable', 'WebGPU is there, but it found no GPU adapter.', { remedy });
+  const device = await adapter.requestDevice(options.limits === 'default' ? {} : everythingOf(adapter)).catch((cause) => {
+    throw new GpuError('gpu/unavailable', `The GPU adapter refused a device: ${String(cause?.message ?? cause)}`, {
+      remedy,
+      cause,
+    });
+  });
+  const software = isSoftware(adapter);
+  const description = adapter.info.description || adapter.info.device || adapter.info.architecture || adapter.info.vendor;
+  return new Device(device, { description: description || 'unnamed adapter', software }, options.family ?? (software ? 'thread' : 'cooperative'));
+}
+
+const LIMITS = [
+  'maxStorageBuffersPerShaderStage',
+  'maxStorageBufferBindingSize',
+  'maxBufferSize',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+] as const;
+const FEATURES = ['subgroups', 'shader-f16', 'timestamp-query'] as const;
+
+function everythingOf(adapter: GPUAdapter): GPUDeviceDescriptor {
+  return {
+    requiredFeatures: FEATURES.filter((feature) => adapter.features.has(feature)),
+    requiredLimits: Object.fromEntries(LIMITS.map((limit) => [limit, adapter.limits[limit]])),
+  };
+}
+
+function isSoftware(adapter: GPUAdapter): boolean {
+  const info = adapter.info;
+  return (
+    info.isFallbackAdapter === true ||
+    /swiftshader|llvmpipe|lavapipe|warp|basic render/i.test(`${info.vendor} ${info.architecture} ${info.description} ${info.device}`)
+  );
+}

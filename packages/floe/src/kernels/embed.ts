@@ -1,0 +1,22 @@
+import type { BufferView, Recorder } from '../gpu/index.ts';
+import { GROUP_ELEMENTS, rowStride } from '../quant/index.ts';
+import embedWgsl from '#shaders/embed.wgsl';
+import { type DenseMatrix, unpackParts } from './matrix.ts';
+
+/** x[T, modelDim] = rows `tokens[T]` of `w` [nVocab, modelDim], unpacked. */
+export function embed(rec: Recorder, a: { tokens: BufferView; w: DenseMatrix; x: BufferView; nTokens: number }): void {
+  const nGroups = rowStride(a.w.rowElements) / GROUP_ELEMENTS;
+  rec.dispatch({
+    shader: embedWgsl,
+    bindings: { main: a.w.record, side: a.w.record, tokens: a.tokens, x: a.x },
+    params: {
+      nTokens: a.nTokens,
+      nVocab: a.w.nRows,
+      nGroups,
+      mainBase: a.w.mainOffset / 16,
+      sideBase: a.w.sideOffset / 4,
+    },
+    parts: { unpack: unpackParts[a.w.format] },
+    workgroups: [Math.ceil(nGroups / 16), a.nTokens],
+  });
+}

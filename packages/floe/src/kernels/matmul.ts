@@ -1,0 +1,194 @@
+import type { BufferView, Device, Recorder, ShaderPart } from '../gpu/index.ts';
+import { GROUP_ELEMENTS, rowStride } from '../quant/index.ts';
+import columnsDense from '#shaders/parts/columns_dense.wgsl';
+import columnsGrouped from '#shaders/parts/columns_grouped.wgsl';
+import columnsPairs from '#shaders/parts/columns_pairs.wgsl';
+import outputAdd from '#shaders/parts/output_add.wgsl';
+import outputStore from '#shaders/parts/output_store.wgsl';
+import outputSwiglu from '#shaders/parts/output_swiglu.wgsl';
+import matmulCooperativeWgsl from '#shaders/matmulCooperative.wgsl';
+import matmulThreadWgsl from '#shaders/matmulThread.wgsl';
+import { lanesPart } from './lanes.ts';
+import { type DenseMatrix, type ExpertMatrix, type Matrix, unpackParts } from './matrix.ts';
+
+/** What becomes of W · x: stored, added to y, or taken as gate stacked over up (then y has half the rows of W). */
+export type MatmulOutput = 'store' | 'add' | 'swiglu';
+
+const outputParts: Readonly<Record<MatmulOutput, ShaderPart>> = {
+  store: outputStore,
+  add: outputAdd,
+  swiglu: outputSwiglu,
+};
+
+export interface MatmulArgs {
+  /** [T, K], rows padded with zeros to whole groups of 32. */
+  readonly x: BufferView;
+  readonly w: DenseMatrix;
+  /** [T, yStride]. */
+  readonly y: BufferView;
+  readonly nTokens: number;
+  readonly output?: MatmulOutput;
+  /** Values from one row of y to the next; default: N padded to whole groups. */
+  readonly yStride?: number;
+  /** Where in its row y begins, in values. */
+  readonly yOffset?: number;
+  readonly stage: number;
+}
+
+/** y[T, N] = x[T, K] · Wᵀ, W packed [N, K]. For one token each weight is unpacked once and used once; for more, T share it. */
+export function matmul(rec: Recorder, args: MatmulArgs): void {
+  const { w, nTokens } = args;
+  const shape = shapeOf(rec.device, nTokens);
+  record(rec, shape, {
+    w,
+    output: args.output ?? 'store',
+    columns: columnsDense,
+    nTiles: Math.ceil(nTokens / shape.COLUMNS),
+    nColumns: nTokens,
+    bindings: { main: w.record, side: w.record, x: args.x, y: args.y },
+    yStride: args.yStride,
+    yOffset: args.yOffset ?? 0,
+    stage: args.stage,
+    route: { nExperts: 1, pairsPerX: 1, slotBytes: 0, firstSlot: 0, nSlots: 1 },
+  });
+}
+
+/** What the router chose, on the GPU. Shapes: T tokens, k experts of each. */
+export interface Route {
+  /** [T, k] expert ids, by falling weight. */
+  readonly ids: BufferView;
+  /** [T, k] unnormalised. */
+  readonly weights: BufferView;
+  /** [T, k] where each expert lies. */
+  readonly slots: BufferView;
+  /** [nExperts + 1] and [T · k]: the pairs by expert; written for T > 1 (groupByExpert). */
+  readonly starts: BufferView;
+  readonly sorted: BufferView;
+  readonly nExperts: number;
+  readonly nExpertsUsed: number;
+}
+
+export interface ExpertMatmulArgs {
+  /** [T, K] where `sharedInput`, else [T · k, K]. */
+  readonly x: BufferView;
+  readonly w: ExpertMatrix;
+  /** [T · k, N], row t · k + rank. */
+  readonly y: BufferView;
+  readonly route: Route;
+  readonly nTokens: number;
+  /** True where the experts of a token read the same row of x (gate and up), false for one row each (down). */
+  readonly sharedInput: boolean;
+  readonly output?: Exclude<MatmulOutput, 'add'>;
+  readonly stage: number;
+}
+
+/**
+ * y[t·k + r, N] = x · W[slot(t, r)]ᵀ: each token's rows by the experts it was routed to, read through the slot index.
+ * For T > 1 the tokens of one expert share its weights; a pool of several buffers takes a dispatch for each.
+ */
+export function expertMatmul(rec: Recorder, args: ExpertMatmulArgs): void {
+  const { w, route, nTokens } = args;
+  const nPairs = nTokens * route.nExpertsUsed;
+  const shape = shapeOf(rec.device, nTokens);
+  const grouped = nTokens > 1;
+  // Each expert may leave one tile partly filled; more tiles than pairs there can't be… but their numbers have gaps.
+  const nTiles = grouped ? Math.floor(nPairs / shape.COLUMNS) + route.nExperts : nPairs;
+  for (const pool of w.pools) {
+    record(rec, shape, {
+      w,
+      output: args.output ?? 'store',
+      columns: grouped ? columnsGrouped : columnsPairs,
+      nTiles,
+      nColumns: nPairs,
+      bindings: {
+        main: pool.view,
+        side: pool.view,
+        x: args.x,
+        y: args.y,
+        slots: route.slots,
+        ...(grouped ? { starts: route.starts, sorted: route.sorted } : {}),
+      },
+      yStride: undefined,
+      yOffset: 0,
+      stage: args.stage,
+      route: {
+        nExperts: route.nExperts,
+        pairsPerX: args.sharedInput ? route.nExpertsUsed : 1,
+        slotBytes: w.slotBytes,
+        firstSlot: pool.firstSlot,
+        nSlots: pool.nSlots,
+      },
+    });
+  }
+}
+
+/** Rows and tokens an invocation (or a set of lanes) owns. Chosen by the number of tokens alone, never by what they hold. */
+type MatmulShape = Readonly<{ ROWS: number; COLUMNS: number }>;
+
+/** How many tokens share an unpacked weight, from `nTokens` and the device's family. */
+export function shapeOf(device: Device, nTokens: number): MatmulShape {
+  if (nTokens === 1) return { ROWS: device.family === 'thread' ? 4 : 2, COLUMNS: 1 };
+  return { ROWS: 4, COLUMNS: 4 };
+}
+
+interface Recording {
+  readonly w: Matrix;
+  readonly output: MatmulOutput;
+  readonly columns: ShaderPart;
+  readonly nTiles: number;
+  readonly nColumns: number;
+  readonly bindings: Readonly<Record<'main' | 'side' | 'x' | 'y', BufferView> & Record<string, BufferView>>;
+  readonly yStride: number | undefined;
+  readonly yOffset: number;
+  readonly stage: number;
+  readonly route: { nExperts: number; pairsPerX: number; slotBytes: number; firstSlot: number; nSlots: number };
+}
+
+function record(rec: Recorder, shape: MatmulShape, r: Recording): void {
+  const { w, route } = r;
+  const nOut = r.output === 'swiglu' ? w.nRows / 2 : w.nRows;
+  const params = {
+    nOut,
+    nRows: w.nRows,
+    nGroups: rowStride(w.rowElements) / GROUP_ELEMENTS,
+    nColumns: r.nColumns,
+    nExperts: route.nExperts,
+    pairsPerX: route.pairsPerX,
+    xStride: rowStride(w.rowElements) / 4,
+    yStride: r.yStride ?? rowStride(nOut),
+    yOffset: r.yOffset,
+    mainBase: w.mainOffset / 16,
+    sideBase: w.sideOffset / 4,
+    slotStride: route.slotBytes / 16,
+    firstSlot: route.firstSlot,
+    nSlots: route.nSlots,
+    stage: r.stage,
+  };
+  const parts = { unpack: unpackParts[w.format], columns: r.columns, output: outputParts[r.output] };
+  const sets = Math.ceil(nOut / (r.output === 'swiglu' ? shape.ROWS / 2 : shape.ROWS));
+  const multiplyAdds = r.nColumns * w.nRows * w.rowElements;
+  const { bindings } = r;
+  if (rec.device.family === 'thread') {
+    const WORKGROUP_SIZE = sets >= 256 ? 16 : 4;
+    rec.dispatch({
+      shader: matmulThreadWgsl,
+      bindings,
+      params,
+      parts,
+      tunables: { ...shape, WORKGROUP_SIZE },
+      workgroups: [Math.ceil(sets / WORKGROUP_SIZE), r.nTiles],
+      multiplyAdds,
+    });
+  } else {
+    // The kernel strides over what is left, so any number of workgroups is right; a set may be a whole workgroup.
+    rec.dispatch({
+      shader: matmulCooperativeWgsl,
+      bindings,
+      params,
+      parts: { ...parts, lanes: lanesPart(rec.device) },
+      tunables: shape,
+      workgroups: [Math.min(sets, 8192), r.nTiles],
+      multiplyAdds,
+    });
+  }
+}

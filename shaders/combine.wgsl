@@ -1,0 +1,22 @@
+// y[T, modelDim] += Σ_rank weight · expert output / Σ_rank weight, summed in rank order by the invocation that owns the value.
+#import "parts/fault.wgsl"
+
+struct Params { nTokens: u32, nVectors: u32, nExpertsUsed: u32, stage: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> outputs: array<vec4f>;        // [T, nExpertsUsed, modelDim]
+@group(0) @binding(2) var<storage, read> routeWeights: array<f32>;     // [T, nExpertsUsed]
+@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;        // [T, modelDim]
+
+@compute @workgroup_size(16)
+fn combine(@builtin(global_invocation_id) id: vec3u) {
+  let i = id.x; let token = id.y;
+  if (faulted(params.stage) || i >= params.nVectors) { return; }
+  let first = token * params.nExpertsUsed;
+  var sum = 0.0; var mixed = vec4f(0.0);
+  for (var rank = 0u; rank < params.nExpertsUsed; rank++) {
+    let weight = routeWeights[first + rank];
+    sum += weight;
+    mixed += weight * outputs[(first + rank) * params.nVectors + i];
+  }
+  y[token * params.nVectors + i] += mixed / sum;
+}

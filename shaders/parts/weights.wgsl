@@ -1,0 +1,9 @@
+// A quantized matrix on the GPU: a main plane of 16-byte vectors and a side plane of scales, row-major, in groups of 32.
+@group(0) @binding(1) var<storage, read> main: array<vec4u>;
+@group(0) @binding(2) var<storage, read> side: array<u32>;
+
+// 32 consecutive weights of a row: w = d·q + m.
+struct Group { q: array<vec4f, 8>, d: f32, m: f32 }
+
+// One f16 of the side plane, which holds two to a word.
+fn sideHalf(base: u32, index: u32) -> f32 { return unpack2x16float(side[base + (index >> 1u)])[index & 1u]; }
