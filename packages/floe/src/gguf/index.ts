@@ -1,0 +1,11 @@
+export { type Gguf, type ParseOptions, type ParseResult, parseHeader } from './header.ts';
+export { Metadata, type Range } from './metadata.ts';
+export { type GgufSource, type ReadGgufOptions, readGguf } from './read.ts';
+export type { OnUnsupportedType, TensorInfo } from './tensors.ts';
+export {
+  describe as describeEntry,
+  type MetadataEntry,
+  type MetadataValue,
+  type NumberArray,
+  type ScalarType,
+} from './values.ts';
