@@ -1,0 +1,79 @@
+import { modelSource, parse } from '../arguments.ts';
+import type { Command } from '../command.ts';
+import { mib } from '../loading.ts';
+import type { Inspection, TensorEntry } from '../runtime.ts';
+
+const usage = `floe inspect MODEL.gguf [--json]: what a GGUF file says of itself
+
+  --json    {"version", "architecture", "sizeBytes", "metadata": {…}, "tensors": […]}, every value in full
+
+Nothing is loaded: it also works on a vocabulary without tensors, and where Floe knows the architecture or the
+quantization not. MODEL.gguf is a path or a URL.
+`;
+
+/** `floe inspect`: metadata, tensors, sizes. */
+export const inspect: Command = {
+  name: 'inspect',
+  summary: 'metadata, tensors, sizes',
+  usage,
+  run: async (args, { runtime, terminal }) => {
+    const { values, positionals } = parse('inspect', args, ['MODEL.gguf'], { json: { type: 'boolean' } });
+    const found = await runtime.inspectModel(modelSource(positionals[0]!));
+    terminal.out(values.json ? `${toJson(found)}\n` : forReading(found));
+  },
+};
+
+/** Metadata becomes an object; a 64-bit number beyond 2^53 becomes text, as JSON has no other exact way. */
+function toJson(found: Inspection): string {
+  const plain = (_: string, value: unknown): unknown => {
+    if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+    return ArrayBuffer.isView(value) ? Array.from(value as Uint8Array) : value;
+  };
+  return JSON.stringify({ ...found, metadata: Object.fromEntries(found.metadata) }, plain);
+}
+
+function forReading({ version, architecture, sizeBytes, metadata, tensors }: Inspection): string {
+  const tensorBytes = tensors.reduce((sum, tensor) => sum + tensor.sizeBytes, 0);
+  const keyWidth = Math.max(0, ...metadata.map(([key]) => key.length));
+  return [
+    `GGUF v${version}, architecture ${architecture}, ${mib(sizeBytes)} MiB`,
+    '',
+    ...metadata.map(([key, value]) => `${key.padEnd(keyWidth)}  ${shortened(value)}`),
+    '',
+    ...tensorTable(tensors),
+    `${tensors.length} tensors, ${mib(tensorBytes)} MiB${byType(tensors)}`,
+    '',
+  ].join('\n');
+}
+
+const MAX_VALUE_LENGTH = 100;
+const MAX_ITEMS = 6;
+
+/** A value in one line: long texts are cut, long arrays show how many there are and the first few. */
+function shortened(value: unknown): string {
+  if (typeof value === 'string') {
+    const text = JSON.stringify(value);
+    return text.length <= MAX_VALUE_LENGTH ? text : `${text.slice(0, MAX_VALUE_LENGTH)}… (${value.length} characters)`;
+  }
+  if (!Array.isArray(value) && !ArrayBuffer.isView(value)) return String(value);
+  const items = Array.from(value as ArrayLike<unknown>);
+  const first = items.slice(0, MAX_ITEMS).map(shortened).join(', ');
+  return items.length <= MAX_ITEMS ? `[${first}]` : `[${first}, … ${items.length} in all]`;
+}
+
+function tensorTable(tensors: readonly TensorEntry[]): string[] {
+  const nameWidth = Math.max(0, ...tensors.map(({ name }) => name.length));
+  const shapes = tensors.map(({ shape }) => `[${shape.join(', ')}]`);
+  const shapeWidth = Math.max(0, ...shapes.map((shape) => shape.length));
+  return tensors.map(({ name, type, sizeBytes }, i) => {
+    const size = `${(sizeBytes / 1024).toFixed(1)} KiB`.padStart(14);
+    return `${name.padEnd(nameWidth)}  ${type.padEnd(8)}  ${shapes[i]!.padEnd(shapeWidth)}${size}`;
+  });
+}
+
+function byType(tensors: readonly TensorEntry[]): string {
+  const counts = new Map<string, number>();
+  for (const { type } of tensors) counts.set(type, (counts.get(type) ?? 0) + 1);
+  const parts = [...counts].sort((a, b) => b[1] - a[1]).map(([type, count]) => `${count} ${type}`);
+  return parts.length === 0 ? '' : `: ${parts.join(', ')}`;
+}

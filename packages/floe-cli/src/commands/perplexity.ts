@@ -1,0 +1,115 @@
+import { readFile } from 'node:fs/promises';
+import type { Model } from '../../../floe/src/api/types.ts';
+import { parse, utf8 } from '../arguments.ts';
+import type { Command, Context } from '../command.ts';
+import { UsageError } from '../failure.ts';
+import { StatusLine, withModel } from '../loading.ts';
+
+const usage = `floe perplexity MODEL.gguf FILE [--json]: how well a model expects a text
+
+  --json    {"ppl", "n", "error", "window"}: n is the number of tokens scored
+
+As llama-perplexity computes it: windows of 512 tokens (of the context, where that is smaller), of which the second
+half is scored. MODEL.gguf is a path or a URL, FILE a text.
+`;
+
+const DEFAULT_WINDOW = 512;
+
+/** `floe perplexity`: exp of the mean negative log-likelihood. */
+export const perplexity: Command = {
+  name: 'perplexity',
+  summary: 'how well a model expects a text',
+  usage,
+  run: async (args, context) => {
+    const { values, positionals } = parse('perplexity', args, ['MODEL.gguf', 'FILE'], { json: { type: 'boolean' } });
+    const [name, file] = positionals as [string, string];
+    const text = utf8(await readText(file), file);
+    await withModel(name, context, { quiet: values.json ?? false }, async (model) => {
+      const window = Math.min(DEFAULT_WINDOW, model.info.contextLength);
+      if (window < DEFAULT_WINDOW && !values.json) {
+        context.terminal.err(`windows of ${window}, this model's context, instead of ${DEFAULT_WINDOW}\n`);
+      }
+      const { ppl, error, n } = await score(model, await windowsOf(model, text, window), context);
+      context.terminal.out(
+        values.json
+          ? `${JSON.stringify({ ppl, n, error, window })}\n`
+          : `perplexity ${ppl.toFixed(4)} ± ${error.toFixed(4)} over ${n} tokens, windows of ${window}\n`,
+      );
+    });
+  },
+};
+
+async function readText(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new UsageError(`${path} can't be read: ${(error as Error).message}`, 'Give the path of a text file.', error);
+  }
+}
+
+/** Cuts the text's ids into whole windows; the first id of each gives way to BOS where the file adds one to a text. */
+async function windowsOf(model: Model, text: string, window: number): Promise<number[][]> {
+  const ids = await model.tokenize(text, { addSpecial: true });
+  // llama-perplexity asks for two windows, so that a figure never rests on a single one.
+  if (ids.length < 2 * window) {
+    throw new UsageError(
+      `The text has ${ids.length} tokens; perplexity needs at least ${2 * window}.`,
+      'Take a longer text.',
+    );
+  }
+  const bos = await bosOf(model);
+  return Array.from({ length: Math.floor(ids.length / window) }, (_, i) => {
+    const cut = ids.slice(i * window, (i + 1) * window);
+    return bos === null ? cut : [bos, ...cut.slice(1)];
+  });
+}
+
+/** The id this file wants before a text, or null: what a text begins with only when specials are added. */
+async function bosOf(model: Model): Promise<number | null> {
+  const [plain] = await model.tokenize('a');
+  const [first] = await model.tokenize('a', { addSpecial: true });
+  return first === undefined || first === plain ? null : first;
+}
+
+interface Score {
+  readonly ppl: number;
+  /** One standard error of `ppl`. */
+  readonly error: number;
+  readonly n: number;
+}
+
+async function score(model: Model, windows: readonly (readonly number[])[], context: Context): Promise<Score> {
+  const line = new StatusLine(context.terminal);
+  const losses: number[] = [];
+  try {
+    for (const [i, ids] of windows.entries()) {
+      const from = Math.floor(ids.length / 2);
+      losses.push(...(await lossesFrom(model, ids, from, context.signal)));
+      line.show(`window ${i + 1} of ${windows.length}: perplexity ${summary(losses).ppl.toFixed(4)}`);
+    }
+  } finally {
+    line.clear();
+  }
+  return summary(losses);
+}
+
+/** -ln p of ids[i + 1] after ids 0…i, for each i from `from` to the last that has a next. */
+async function lossesFrom(model: Model, ids: readonly number[], from: number, signal: AbortSignal): Promise<number[]> {
+  // The id that follows may be any of the vocabulary, so all of it is asked for.
+  const positions = await model.logprobs(ids, { top: model.info.nVocab, signal });
+  return positions.slice(from, ids.length - 1).map(({ position, top }) => {
+    const next = ids[position + 1];
+    const found = top.find(([id]) => id === next);
+    if (!found) throw new Error(`logprobs gave ${top.length} ids at position ${position}, id ${next} not among them`);
+    return -found[1];
+  });
+}
+
+/** Mean and standard error of the losses, carried over to exp(mean). */
+export function summary(losses: readonly number[]): Score {
+  const n = losses.length;
+  const mean = losses.reduce((sum, loss) => sum + loss, 0) / n;
+  const variance = losses.reduce((sum, loss) => sum + (loss - mean) ** 2, 0) / n;
+  const ppl = Math.exp(mean);
+  return { ppl, error: n > 1 ? ppl * Math.sqrt(variance / (n - 1)) : 0, n };
+}

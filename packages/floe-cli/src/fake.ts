@@ -1,0 +1,133 @@
+/** For tests: a terminal without a process, and a model that always answers `SELECT 1;`. */
+import type { ChatCompletionChunk, CompletionRequest, Model } from '../../floe/src/api/types.ts';
+import type { Context } from './command.ts';
+import type { Runtime } from './runtime.ts';
+
+export interface FakeOptions {
+  readonly hasChatTemplate?: boolean;
+  readonly contextLength?: number;
+  /** The id put before a text; none by default. */
+  readonly bos?: number;
+  readonly errIsTerminal?: boolean;
+  readonly input?: string | Uint8Array;
+  readonly lines?: readonly string[];
+  /** Thrown by every call of the runtime, or by `failAt` only. */
+  readonly failure?: Error;
+  readonly failAt?: 'chat';
+  /** Ctrl-C after so many chunks of an answer. */
+  readonly interruptAfter?: number;
+}
+
+type Call = readonly [name: string, ...args: unknown[]];
+
+export interface Fake {
+  readonly context: Context;
+  readonly calls: Call[];
+  readonly out: () => string;
+  readonly err: () => string;
+}
+
+const usage = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5, prefillMs: 10, decodeMs: 10 };
+const N_VOCAB = 200;
+
+export function fakeContext(options: FakeOptions): Fake {
+  const calls: Call[] = [];
+  const out: string[] = [];
+  const err: string[] = [];
+  const interrupt = new AbortController();
+  const lines = [...(options.lines ?? [])];
+  const input = typeof options.input === 'string' ? new TextEncoder().encode(options.input) : options.input;
+  const context: Context = {
+    runtime: fakeRuntime(options, calls, interrupt),
+    signal: interrupt.signal,
+    terminal: {
+      out: (text) => void out.push(text),
+      err: (text) => void err.push(text),
+      errIsTerminal: options.errIsTerminal ?? false,
+      readInput: async () => input ?? new Uint8Array(),
+      openLines: () => ({ next: async () => lines.shift() ?? null, close: () => {} }),
+    },
+  };
+  return { context, calls, out: () => out.join(''), err: () => err.join('') };
+}
+
+function fakeRuntime(options: FakeOptions, calls: Call[], interrupt: AbortController): Runtime {
+  const fail = (): void => {
+    if (options.failure && options.failAt === undefined) throw options.failure;
+  };
+  return {
+    loadModel: async (source, { onProgress }) => {
+      calls.push(['loadModel', source]);
+      fail();
+      onProgress?.({ phase: 'download', file: 'model.gguf', loaded: 2 ** 20, total: 2 ** 21, notices: [] });
+      return fakeModel(options, calls, interrupt);
+    },
+    inspectModel: async () => {
+      fail();
+      const tokens = Array.from({ length: 9 }, (_, i) => String(i));
+      return {
+        version: 3,
+        architecture: 'arctic',
+        sizeBytes: 2 ** 21,
+        metadata: [
+          ['big', 2n ** 53n + 1n],
+          ['small', 7n],
+          ['tokenizer.ggml.tokens', tokens],
+        ],
+        tensors: [{ name: 'token_embd.weight', type: 'Q8_0', shape: [9, 32], sizeBytes: 306, offset: 512 }],
+      };
+    },
+    openTokenizer: async () => ({
+      tokenize: (text, asked) => {
+        calls.push(['tokenize', asked]);
+        return codePoints(text);
+      },
+    }),
+  };
+}
+
+const codePoints = (text: string): number[] => Array.from(text, (character) => character.codePointAt(0)!);
+
+function fakeModel(options: FakeOptions, calls: Call[], interrupt: AbortController): Model {
+  const { hasChatTemplate = true, contextLength = 4096, bos } = options;
+  const info = { hasChatTemplate, contextLength, nVocab: N_VOCAB, notices: [] };
+  const answer = { text: 'SELECT 1;', ids: [5, 6], finish_reason: 'stop', usage };
+  const whole = { chat: { choices: [{ message: { content: answer.text }, ...answer }], usage }, completions: answer };
+  const create = (kind: 'chat' | 'completions') => (request: CompletionRequest & { stream?: boolean }) => {
+    calls.push([kind, request]);
+    const failure = options.failAt === kind ? options.failure : undefined;
+    if (request.stream) return chunks(options, interrupt, failure);
+    return failure ? Promise.reject(failure) : Promise.resolve(whole[kind]);
+  };
+  const model = {
+    info,
+    chat: { completions: { create: create('chat') } },
+    completions: { create: create('completions') },
+    tokenize: async (text: string, asked?: { addSpecial?: boolean }) =>
+      asked?.addSpecial && bos !== undefined ? [bos, ...codePoints(text)] : codePoints(text),
+    logprobs: async (ids: readonly number[], asked: unknown) => {
+      calls.push(['logprobs', ids, asked]);
+      // Every id is as likely as any other.
+      const top = Array.from({ length: N_VOCAB }, (_, id) => [id, -Math.log(N_VOCAB)] as const);
+      return ids.map((_, position) => ({ position, top }));
+    },
+    unload: async () => void calls.push(['unload']),
+  };
+  // Only what the commands use is there.
+  return model as unknown as Model;
+}
+
+async function* chunks(options: FakeOptions, interrupt: AbortController, failure: Error | undefined) {
+  if (failure) throw failure;
+  for (const [i, content] of ['SELECT', ' 1;'].entries()) {
+    if (options.interruptAfter === i) interrupt.abort();
+    if (interrupt.signal.aborted) throw aborted();
+    yield { choices: [{ index: 0, delta: { content }, finish_reason: null }] } as unknown as ChatCompletionChunk;
+  }
+  yield { choices: [{ index: 0, delta: {}, finish_reason: 'stop' }], usage } as unknown as ChatCompletionChunk;
+}
+
+function aborted(): Error {
+  const message = 'The call was aborted by its signal.';
+  return Object.assign(new Error(message), { code: 'request/aborted', remedy: 'Call again.', details: {} });
+}

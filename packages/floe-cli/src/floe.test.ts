@@ -1,0 +1,212 @@
+/** The command line, held against a model that is made up: what it asks of Floe, and what it prints. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { fakeContext } from './fake.ts';
+import { commands, floe } from './floe.ts';
+import { progressLine } from './loading.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'floe-cli-'));
+const model = join(folder, 'model.gguf');
+writeFileSync(model, 'GGUF');
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Runs `floe` on the made-up model. */
+async function type(args: string[], options: Parameters<typeof fakeContext>[0] = {}) {
+  const fake = fakeContext(options);
+  const status = await floe(args, fake.context);
+  return { status, ...fake };
+}
+
+describe('floe', () => {
+  it('lists every command, and has a usage text for each that begins with how to call it', async () => {
+    const { status, out } = await type([]);
+    expect(status).toBe(0);
+    for (const { name, usage } of commands) {
+      expect(out()).toContain(`  ${name} `);
+      expect(usage).toMatch(new RegExp(`^floe ${name} MODEL\\.gguf`));
+      expect((await type([name, '--help'])).out()).toBe(usage);
+    }
+  });
+  it.each([
+    ['an unknown command', ['sing'], 'error request/invalid: There is no command `sing`.'],
+    ['an unknown option', ['run', model, '--loud'], "error request/invalid: Unknown option '--loud'"],
+    ['a missing model', ['inspect'], '`floe inspect` needs a MODEL.gguf.'],
+    ['a model that is not there', ['inspect', '/no/such.gguf'], 'There is no file /no/such.gguf.'],
+    ['one argument too many', ['inspect', model, 'x'], 'has no use for `x`'],
+    ['a number that is none', ['run', model, '-p', 'x', '--max-tokens', '1.5'], '--max-tokens is `1.5`.'],
+    ['a number out of bounds', ['run', model, '-p', 'x', '--temperature=-0.1'], '--temperature is'],
+    ['a run without a prompt', ['run', model], 'needs a prompt'],
+    ['--raw with --system', ['run', model, '-p', 'x', '--raw', '--system', 'y'], '--raw has no system message.'],
+    ['ids that are none', ['logprobs', model, '--ids', '1,,2'], 'An id in --ids is ``.'],
+  ])('refuses %s before anything is loaded', async (_, args, message) => {
+    const { status, err, out, calls } = await type(args);
+    expect({ status, out: out(), calls }).toEqual({ status: 1, out: '', calls: [] });
+    expect(err()).toContain(message);
+  });
+  it('tells a typed error to a person with its remedy, to a script as JSON', async () => {
+    const failure = Object.assign(new Error('The file ends at byte 9.'), {
+      code: 'gguf/truncated',
+      remedy: 'Download it again.',
+      details: { sizeBytes: 9 },
+    });
+    expect((await type(['inspect', model], { failure })).err()).toBe(
+      'error gguf/truncated: The file ends at byte 9.\nDownload it again.\n',
+    );
+    const { status, out } = await type(['inspect', model, '--json'], { failure });
+    expect(status).toBe(1);
+    expect(JSON.parse(out())).toEqual({
+      error: {
+        code: 'gguf/truncated',
+        message: 'The file ends at byte 9.',
+        remedy: 'Download it again.',
+        details: { sizeBytes: 9 },
+      },
+    });
+  });
+});
+
+describe('floe run', () => {
+  it('streams a chat answer, and unloads', async () => {
+    const { status, out, err, calls } = await type(['run', model, '-p', 'hi', '--system', 'be kind', '--seed', '7']);
+    expect({ status, out: out(), err: err() }).toEqual({ status: 0, out: 'SELECT 1;\n', err: '' });
+    expect(calls).toMatchObject([
+      ['loadModel', { path: model }],
+      [
+        'chat',
+        {
+          seed: 7,
+          stream: true,
+          messages: [
+            { role: 'system', content: 'be kind' },
+            { role: 'user', content: 'hi' },
+          ],
+        },
+      ],
+      ['unload'],
+    ]);
+    // The default temperature is the library's.
+    expect(calls[1]![1]).not.toHaveProperty('temperature');
+  });
+  it('is greedy with --json, and answers with text and ids', async () => {
+    const { out, calls } = await type(['run', model, '-p', 'hi', '--json']);
+    expect(JSON.parse(out())).toMatchObject({ text: 'SELECT 1;', ids: [5, 6], finish_reason: 'stop' });
+    expect(calls[1]).toMatchObject(['chat', { temperature: 0 }]);
+  });
+  it('takes the prompt as it is with --raw, and for a file without a template', async () => {
+    const asked = { prompt: 'SELECT', stream: true };
+    expect((await type(['run', model, '-p', 'SELECT', '--raw'])).calls[1]).toMatchObject(['completions', asked]);
+    const bare = { hasChatTemplate: false };
+    expect((await type(['run', model, '-p', 'SELECT'], bare)).calls[1]).toMatchObject(['completions', asked]);
+  });
+  it('passes an interrupt on, says so, and unloads', async () => {
+    const { status, err, calls } = await type(['run', model, '-p', 'hi'], { interruptAfter: 1 });
+    expect(status).toBe(1);
+    expect(err()).toContain('error request/aborted:');
+    expect(calls.at(-1)).toEqual(['unload']);
+  });
+  it('draws progress for a person and nobody else, and leaves none of it behind', async () => {
+    expect((await type(['run', model, '-p', 'hi'])).err()).toBe('');
+    const { err } = await type(['run', model, '-p', 'hi'], { errIsTerminal: true });
+    expect(err()).toContain('download ████████████░░░░░░░░░░░░ 1.0 of 2.0 MiB');
+    const cleared = '\r\u001b[K';
+    expect(err().endsWith(`MiB${cleared}[3 + 2 tokens; first after 0.01 s, then 100.0 tokens/s]\n`)).toBe(true);
+  });
+});
+
+describe('floe chat', () => {
+  it('keeps the conversation, and /clear forgets it', async () => {
+    const lines = ['one', '', 'two', '/clear', 'three', '/exit', 'never'];
+    const { calls } = await type(['chat', model], { lines });
+    const asked = calls.filter(([name]) => name === 'chat').map(([, request]) => request as { messages: unknown[] });
+    expect(asked.map(({ messages }) => messages.length)).toEqual([1, 3, 1]);
+    expect(calls.at(-1)).toEqual(['unload']);
+  });
+  it('goes on after an error that asking again may not meet', async () => {
+    const failure = Object.assign(new Error('Full.'), { code: 'context/full', remedy: '/clear', details: {} });
+    const { status, err } = await type(['chat', model], { lines: ['a', 'b'], failure, failAt: 'chat' });
+    expect({ status, errors: err().match(/error context\/full/g)?.length }).toEqual({ status: 0, errors: 2 });
+  });
+});
+
+describe('floe inspect', () => {
+  it('prints metadata and tensors, long values cut', async () => {
+    const { out } = await type(['inspect', model]);
+    expect(out()).toContain('GGUF v3, architecture arctic, 2.0 MiB');
+    expect(out()).toContain('tokenizer.ggml.tokens  ["0", "1", "2", "3", "4", "5", … 9 in all]');
+    expect(out()).toMatch(/token_embd\.weight\s+Q8_0\s+\[9, 32\]\s+0\.3 KiB/);
+  });
+  it('--json holds every value in full, beyond 2^53 as text', async () => {
+    const found = JSON.parse((await type(['inspect', model, '--json'])).out());
+    expect(found.metadata).toMatchObject({ big: '9007199254740993', small: 7, 'tokenizer.ggml.tokens': { length: 9 } });
+    expect(found.tensors[0]).toMatchObject({ name: 'token_embd.weight', shape: [9, 32] });
+  });
+});
+
+describe('floe tokenize', () => {
+  it('gives the ids of all of standard input, its byte order mark and line end too', async () => {
+    const { out } = await type(['tokenize', model], { input: '\ufeffab\n' });
+    expect(JSON.parse(out())).toEqual([0xfeff, 97, 98, 10]);
+  });
+  it('--batch answers a JSON array of strings with an array of arrays, and hands --special on', async () => {
+    const { out, calls } = await type(['tokenize', model, '--batch', '--special'], { input: '["a","","bc"]' });
+    expect(JSON.parse(out())).toEqual([[97], [], [98, 99]]);
+    expect(calls.filter(([name]) => name === 'tokenize')).toEqual(Array(3).fill(['tokenize', { special: true }]));
+  });
+  it.each(['{', '[1]', '"a"'])('--batch refuses %s', async (input) => {
+    expect((await type(['tokenize', model, '--batch'], { input })).status).toBe(1);
+  });
+  it('refuses input that is not UTF-8', async () => {
+    const { err } = await type(['tokenize', model], { input: new Uint8Array([0x61, 0xff]) });
+    expect(err()).toContain('Standard input is not UTF-8 text.');
+  });
+});
+
+describe('floe logprobs', () => {
+  it('asks for the ids as they are and 20 of each position', async () => {
+    const { out, calls } = await type(['logprobs', model, '--ids', '1, 2,3']);
+    expect(calls[1]).toMatchObject(['logprobs', [1, 2, 3], { top: 20 }]);
+    expect(JSON.parse(out())[2]).toMatchObject({ position: 2 });
+  });
+});
+
+describe('floe perplexity', () => {
+  const perplexity = async (length: number, options: Parameters<typeof fakeContext>[0] = {}) => {
+    const file = join(folder, 'text.txt');
+    writeFileSync(file, 'abcdefgh'.repeat(Math.ceil(length / 8)).slice(0, length));
+    return type(['perplexity', model, file, '--json'], options);
+  };
+  it('of a model that expects nothing is the size of its vocabulary, over the second halves', async () => {
+    // 1100 tokens are two whole windows; in each, ids 257…511 are scored: 255.
+    const { ppl, n, error, window } = JSON.parse((await perplexity(1100)).out());
+    expect({ n, window }).toEqual({ n: 510, window: 512 });
+    expect(ppl).toBeCloseTo(200, 6);
+    expect(error).toBeCloseTo(0, 6);
+  });
+  it('takes windows of the context where that is smaller, each beginning with BOS where the file adds one', async () => {
+    const { out, calls } = await perplexity(300, { contextLength: 100, bos: 1 });
+    // The text's own BOS makes 301 ids: three windows, in each 49 scored.
+    expect(JSON.parse(out())).toMatchObject({ n: 147, window: 100 });
+    const asked = calls.filter(([name]) => name === 'logprobs').map(([, ids]) => ids as number[]);
+    expect(asked.map((ids) => [ids.length, ids[0]])).toEqual([
+      [100, 1],
+      [100, 1],
+      [100, 1],
+    ]);
+  });
+  it('refuses a text of less than two windows, accepts one of two', async () => {
+    expect((await perplexity(1023)).out()).toContain('The text has 1023 tokens; perplexity needs at least 1024.');
+    expect((await perplexity(1024)).status).toBe(0);
+  });
+});
+
+describe('progressLine', () => {
+  it.each([
+    [{ phase: 'inspect', loaded: 0, total: 0 }, 'inspect'],
+    [{ phase: 'download', loaded: 2 ** 20, total: 0 }, 'download 1.0 MiB'],
+    [{ phase: 'compile', loaded: 3, total: 3 }, `compile  ${'█'.repeat(24)} 3 of 3 kernels`],
+  ] as const)('%j', (progress, line) => {
+    expect(progressLine({ file: 'x', notices: [], ...progress })).toBe(line);
+  });
+});

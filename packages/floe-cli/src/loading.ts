@@ -1,0 +1,63 @@
+/** Loading a model while a person watches: one line on standard error that is drawn over and over, then taken away. */
+import type { LoadProgress, Model } from '../../floe/src/api/types.ts';
+import { modelSource } from './arguments.ts';
+import type { Context, Terminal } from './command.ts';
+
+const BAR_WIDTH = 24;
+const CLEAR_LINE = '\r\x1b[K';
+
+/** Loads the model, gives it to `use`, and unloads it whatever happens. */
+export async function withModel(
+  name: string,
+  context: Context,
+  options: { readonly quiet: boolean },
+  use: (model: Model) => Promise<void>,
+): Promise<void> {
+  const { terminal, runtime, signal } = context;
+  const line = new StatusLine(terminal);
+  let model: Model;
+  try {
+    const onProgress = (progress: LoadProgress): void => line.show(progressLine(progress));
+    model = await runtime.loadModel(modelSource(name), { onProgress, signal });
+  } finally {
+    line.clear();
+  }
+  try {
+    if (!options.quiet) for (const { message } of model.info.notices) terminal.err(`note: ${message}\n`);
+    await use(model);
+  } finally {
+    await model.unload();
+  }
+}
+
+/** A line of standard error that changes; nothing at all where nobody watches. */
+export class StatusLine {
+  private shown = false;
+  constructor(private readonly terminal: Terminal) {}
+
+  show(text: string): void {
+    if (!this.terminal.errIsTerminal) return;
+    this.shown = true;
+    this.terminal.err(`${CLEAR_LINE}${text}`);
+  }
+
+  clear(): void {
+    if (this.shown) this.terminal.err(CLEAR_LINE);
+    this.shown = false;
+  }
+}
+
+/** `download ████░░░░ 12.0 of 16.9 MiB`; without a bar while the total is unknown. */
+export function progressLine({ phase, loaded, total }: LoadProgress): string {
+  const count = (value: number): string => (phase === 'compile' ? String(value) : mib(value));
+  const unit = phase === 'compile' ? 'kernels' : 'MiB';
+  if (total <= 0) return loaded > 0 ? `${phase} ${count(loaded)} ${unit}` : phase;
+  const filled = Math.round((Math.min(loaded, total) / total) * BAR_WIDTH);
+  const bar = '█'.repeat(filled) + '░'.repeat(BAR_WIDTH - filled);
+  return `${phase.padEnd(8)} ${bar} ${count(loaded)} of ${count(total)} ${unit}`;
+}
+
+/** Bytes in MiB, one decimal. */
+export function mib(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(1);
+}
