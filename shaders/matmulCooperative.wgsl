@@ -13,7 +13,7 @@ fn matmulCooperative(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workg
   let sideBase = params.sideBase + columns.slot * params.slotStride * 4u;
   let lane = laneIndex(local);
 #repeat c COLUMNS
-  let x$c = xRow(columns.first + min($cu, columns.count - 1u)) * params.xStride;
+  let x$c = params.xOffset + xRow(columns.first + min($cu, columns.count - 1u)) * params.xStride;
 #end
   let step = workgroups.x * nSets() * OUTPUTS;
   for (var first = (workgroup.x * nSets() + laneSet(local)) * OUTPUTS; first < params.nOut; first += step) {

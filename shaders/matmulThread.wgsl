@@ -13,7 +13,7 @@ fn matmulThread(@builtin(global_invocation_id) id: vec3u) {
   let mainBase = params.mainBase + columns.slot * params.slotStride;
   let sideBase = params.sideBase + columns.slot * params.slotStride * 4u;
 #repeat c COLUMNS
-  let x$c = xRow(columns.first + min($cu, columns.count - 1u)) * params.xStride;
+  let x$c = params.xOffset + xRow(columns.first + min($cu, columns.count - 1u)) * params.xStride;
 #end
 #repeat i ROWS
   let row$i = min(rowOf(first, $iu), params.nRows - 1u) * params.nGroups;

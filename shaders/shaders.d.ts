@@ -26,12 +26,12 @@ declare module '#shaders/groupByExpert.wgsl' {
 }
 
 declare module '#shaders/matmulCooperative.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ main: 'read'; side: 'read'; x: 'read'; y: 'readWrite' }, { nOut: 'u32'; nRows: 'u32'; nGroups: 'u32'; nColumns: 'u32'; nExperts: 'u32'; pairsPerX: 'u32'; xStride: 'u32'; yStride: 'u32'; yOffset: 'u32'; mainBase: 'u32'; sideBase: 'u32'; slotStride: 'u32'; firstSlot: 'u32'; nSlots: 'u32'; stage: 'u32' }, never, 'unpack' | 'columns' | 'output' | 'lanes'>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ main: 'read'; side: 'read'; x: 'read'; y: 'readWrite' }, { nOut: 'u32'; nRows: 'u32'; nGroups: 'u32'; nColumns: 'u32'; nExperts: 'u32'; pairsPerX: 'u32'; xStride: 'u32'; yStride: 'u32'; xOffset: 'u32'; yOffset: 'u32'; mainBase: 'u32'; sideBase: 'u32'; slotStride: 'u32'; firstSlot: 'u32'; nSlots: 'u32'; stage: 'u32' }, never, 'unpack' | 'columns' | 'output' | 'lanes'>;
   export default shader;
 }
 
 declare module '#shaders/matmulThread.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ main: 'read'; side: 'read'; x: 'read'; y: 'readWrite' }, { nOut: 'u32'; nRows: 'u32'; nGroups: 'u32'; nColumns: 'u32'; nExperts: 'u32'; pairsPerX: 'u32'; xStride: 'u32'; yStride: 'u32'; yOffset: 'u32'; mainBase: 'u32'; sideBase: 'u32'; slotStride: 'u32'; firstSlot: 'u32'; nSlots: 'u32'; stage: 'u32' }, never, 'unpack' | 'columns' | 'output'>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ main: 'read'; side: 'read'; x: 'read'; y: 'readWrite' }, { nOut: 'u32'; nRows: 'u32'; nGroups: 'u32'; nColumns: 'u32'; nExperts: 'u32'; pairsPerX: 'u32'; xStride: 'u32'; yStride: 'u32'; xOffset: 'u32'; yOffset: 'u32'; mainBase: 'u32'; sideBase: 'u32'; slotStride: 'u32'; firstSlot: 'u32'; nSlots: 'u32'; stage: 'u32' }, never, 'unpack' | 'columns' | 'output'>;
   export default shader;
 }
 

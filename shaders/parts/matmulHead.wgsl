@@ -12,6 +12,7 @@ struct Params {
   pairsPerX: u32,     // (token, rank) pairs that read one row of x
   xStride: u32,       // of a row of x, in vec4f
   yStride: u32,       // of a row of y, in f32
+  xOffset: u32,       // of the first row of x, in vec4f
   yOffset: u32,       // where in its row y begins
   mainBase: u32,      // of the matrix in its record, in vec4u
   sideBase: u32,      // in u32

@@ -28,6 +28,8 @@ export interface MatmulArgs {
   readonly y: BufferView;
   readonly nTokens: number;
   readonly output?: MatmulOutput;
+  /** The first row of x to read; default 0. */
+  readonly firstRow?: number;
   /** Values from one row of y to the next; default: N padded to whole groups. */
   readonly yStride?: number;
   /** Where in its row y begins, in values. */
@@ -46,6 +48,7 @@ export function matmul(rec: Recorder, args: MatmulArgs): void {
     nTiles: Math.ceil(nTokens / shape.COLUMNS),
     nColumns: nTokens,
     bindings: { main: w.record, side: w.record, x: args.x, y: args.y },
+    firstRow: args.firstRow ?? 0,
     yStride: args.yStride,
     yOffset: args.yOffset ?? 0,
     stage: args.stage,
@@ -108,6 +111,7 @@ export function expertMatmul(rec: Recorder, args: ExpertMatmulArgs): void {
         slots: route.slots,
         ...(grouped ? { starts: route.starts, sorted: route.sorted } : {}),
       },
+      firstRow: 0,
       yStride: undefined,
       yOffset: 0,
       stage: args.stage,
@@ -138,6 +142,7 @@ interface Recording {
   readonly nTiles: number;
   readonly nColumns: number;
   readonly bindings: Readonly<Record<'main' | 'side' | 'x' | 'y', BufferView> & Record<string, BufferView>>;
+  readonly firstRow: number;
   readonly yStride: number | undefined;
   readonly yOffset: number;
   readonly stage: number;
@@ -156,6 +161,7 @@ function record(rec: Recorder, shape: MatmulShape, r: Recording): void {
     pairsPerX: route.pairsPerX,
     xStride: rowStride(w.rowElements) / 4,
     yStride: r.yStride ?? rowStride(nOut),
+    xOffset: r.firstRow * (rowStride(w.rowElements) / 4),
     yOffset: r.yOffset,
     mainBase: w.mainOffset / 16,
     sideBase: w.sideOffset / 4,

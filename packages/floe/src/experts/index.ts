@@ -1,0 +1,1 @@
+export { ExpertSlots } from './slots.ts';

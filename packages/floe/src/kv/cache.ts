@@ -1,0 +1,31 @@
+import { type Device, whole, type BufferView } from '../gpu/index.ts';
+
+/** The key-value cache of one conversation: per layer, keys and values [nKvHeads, nSlots, headDim] in f32. */
+export class KvCache {
+  private readonly layers: readonly { readonly k: GPUBuffer; readonly v: GPUBuffer }[];
+
+  constructor(
+    private readonly device: Device,
+    shape: { nLayers: number; nKvHeads: number; headDim: number },
+    /** Positions it holds. */
+    readonly nSlots: number,
+  ) {
+    const sizeBytes = shape.nKvHeads * nSlots * shape.headDim * 4;
+    this.layers = Array.from({ length: shape.nLayers }, (_, layer) => ({
+      k: device.buffers.storage('kv', `kv.${layer}.k`, sizeBytes),
+      v: device.buffers.storage('kv', `kv.${layer}.v`, sizeBytes),
+    }));
+  }
+
+  at(layer: number): { kCache: BufferView; vCache: BufferView } {
+    const { k, v } = this.layers[layer]!;
+    return { kCache: whole(k), vCache: whole(v) };
+  }
+
+  destroy(): void {
+    for (const { k, v } of this.layers) {
+      this.device.buffers.destroy(k);
+      this.device.buffers.destroy(v);
+    }
+  }
+}

@@ -1,0 +1,1 @@
+export { KvCache } from './cache.ts';
