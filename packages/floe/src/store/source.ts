@@ -1,4 +1,6 @@
 /** Where a model file comes from. A source is read by range and states its length; it knows nothing of GGUF. */
+import { GgufError } from '../errors/index.ts';
+
 export interface ByteSource {
   /** What to call it in messages: a URL without its query, or a file name. */
   readonly name: string;
@@ -7,10 +9,33 @@ export interface ByteSource {
   readonly version: string | null;
   /** True where bytes are as near as this device's own disk: nothing is copied to the store. */
   readonly local: boolean;
-  /** Exactly `length` bytes from `offset`. */
-  readonly read: (offset: number, length: number, signal?: AbortSignal) => Promise<Uint8Array>;
+  /** False where a server sends whole files only: `read` then reaches the file's beginning, and the rest is `stream`. */
+  readonly ranges: boolean;
+  /** Exactly `length` bytes from `offset`. `onBytes` hears of them as they arrive, each once. */
+  readonly read: (
+    offset: number,
+    length: number,
+    signal?: AbortSignal,
+    onBytes?: (nBytes: number) => void,
+  ) => Promise<Uint8Array>;
+  /** The whole file from its first byte, in pieces of any size; there where `ranges` is false. */
+  readonly stream?: (signal?: AbortSignal) => AsyncIterable<Uint8Array>;
   readonly close: () => Promise<void>;
 }
 
 /** What a person may name as a model: a URL, a `File`/`Blob`, or a path (in Node). */
 export type ModelSource = string | URL | Blob | { readonly path: string };
+
+/** Throws unless `length` bytes from `offset` lie in the file: what a broken header asks for is never fetched. */
+export function checkRange(source: { name: string; sizeBytes: number }, offset: number, length: number): void {
+  const { name, sizeBytes } = source;
+  if (Number.isSafeInteger(offset + length) && offset >= 0 && length >= 0 && offset + length <= sizeBytes) return;
+  throw new GgufError(
+    'gguf/truncated',
+    `${name} has ${sizeBytes} bytes; bytes ${offset} to ${offset + length} were asked for.`,
+    {
+      remedy: 'The file is incomplete or its header is wrong. Download it again.',
+      details: { name, offset, length, sizeBytes },
+    },
+  );
+}

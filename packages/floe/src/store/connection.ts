@@ -1,0 +1,141 @@
+/** A connection to IndexedDB that comes back: browsers drop one in the background, or when site data is cleared. */
+import { type IDBPDatabase, type IDBPTransaction, type StoreNames, wrap } from 'idb';
+import { FloeError, StoreError } from '../errors/index.ts';
+import type { Host } from '../host/index.ts';
+import type { StoreSchema } from './manifest.ts';
+
+const NAME = 'floe';
+const SCHEMA_VERSION = 1;
+const BLOCKED_MS = 5_000;
+/** A handle that failed is never used again; three fresh ones are the limit (a broken backing store stays broken). */
+const TRIES = 3;
+const REOPEN_PAUSE_MS = 200;
+
+export type Mode = 'readonly' | 'readwrite';
+export type Transaction<M extends Mode> = IDBPTransaction<StoreSchema, StoreNames<StoreSchema>[], M>;
+
+export class Connection {
+  readonly #host: Host;
+  readonly #factory: IDBFactory;
+  #db: Promise<IDBPDatabase<StoreSchema>> | null = null;
+
+  constructor(host: Host, factory: IDBFactory) {
+    this.#host = host;
+    this.#factory = factory;
+  }
+
+  /**
+   * Runs `work` in one transaction and resolves when that is complete: a request's success alone is no promise.
+   * `work` awaits nothing but the transaction's own requests, and may run again on a fresh connection.
+   */
+  async run<M extends Mode, T>(
+    mode: M,
+    durability: 'strict' | 'relaxed',
+    work: (tx: Transaction<M>) => Promise<T>,
+  ): Promise<T> {
+    for (let failures = 0; ; ) {
+      const opening = this.#open();
+      try {
+        const db = await opening;
+        const tx = db.transaction(['manifests', 'marks', 'records'], mode, { durability });
+        return await finished(tx, work);
+      } catch (error) {
+        if (error instanceof FloeError || !isConnectionLoss(error)) throw error;
+        this.#drop(opening);
+        if (++failures >= TRIES) throw unusable(error);
+        await this.#host.clock.sleep(REOPEN_PAUSE_MS * failures);
+      }
+    }
+  }
+
+  close(): void {
+    const opening = this.#db;
+    if (opening) this.#drop(opening);
+  }
+
+  #open(): Promise<IDBPDatabase<StoreSchema>> {
+    this.#db ??= this.#connect();
+    return this.#db;
+  }
+
+  #drop(opening: Promise<IDBPDatabase<StoreSchema>>): void {
+    if (this.#db === opening) this.#db = null;
+    opening.then(
+      (db) => db.close(),
+      () => undefined, // It never opened.
+    );
+  }
+
+  async #connect(): Promise<IDBPDatabase<StoreSchema>> {
+    const request = this.#factory.open(NAME, SCHEMA_VERSION);
+    request.addEventListener('upgradeneeded', () => createStores(request.result));
+    const settled = new AbortController();
+    const blocked = this.#host.clock.sleep(BLOCKED_MS, settled.signal).then(() => {
+      throw blockedError();
+    });
+    blocked.catch(() => undefined);
+    const opened = wrap(request) as Promise<unknown> as Promise<IDBPDatabase<StoreSchema>>;
+    try {
+      const db = await Promise.race([opened, blocked]);
+      // Another tab has a newer Floe and waits to upgrade: make way, and open again at the next call.
+      db.addEventListener('versionchange', () => this.close());
+      db.addEventListener('close', () => this.close());
+      return db;
+    } catch (error) {
+      // Should it open after all, nobody would close it.
+      opened.then(
+        (db) => db.close(),
+        () => undefined,
+      );
+      throw error;
+    } finally {
+      settled.abort();
+    }
+  }
+}
+
+function createStores(db: IDBDatabase): void {
+  db.createObjectStore('manifests', { keyPath: 'model' }).createIndex('url', 'url');
+  db.createObjectStore('marks', { keyPath: ['model', 'key'] }).createIndex('model', 'model');
+  db.createObjectStore('records');
+}
+
+async function finished<M extends Mode, T>(tx: Transaction<M>, work: (tx: Transaction<M>) => Promise<T>): Promise<T> {
+  const done = tx.done;
+  // When `work` throws, `done` rejects too: one of them is enough.
+  done.catch(() => undefined);
+  try {
+    const result = await work(tx);
+    await done;
+    return result;
+  } catch (error) {
+    // The transaction's own reason says more than the request that went down with it.
+    if (tx.error) throw tx.error;
+    throw error;
+  }
+}
+
+/** What the platform's errors are called; a DOMException is no `Error` in every realm. */
+export function errorName(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'name' in error ? String(error.name) : '';
+}
+
+function isConnectionLoss(error: unknown): boolean {
+  return ['InvalidStateError', 'UnknownError', 'AbortError'].includes(errorName(error));
+}
+
+function unusable(cause: unknown): StoreError {
+  return new StoreError('store/blocked', "This origin's storage can't be opened.", {
+    remedy:
+      'Close other tabs of this site and reload. If it stays so, clear the site data and download the model again.',
+    retryable: true,
+    cause,
+  });
+}
+
+function blockedError(): StoreError {
+  return new StoreError('store/blocked', `Another tab held this origin's storage for ${BLOCKED_MS / 1000} s.`, {
+    remedy: 'Close the other tabs of this site, or reload them.',
+    retryable: true,
+  });
+}

@@ -1,0 +1,221 @@
+/**
+ * A model file into the store. What is stored stays stored: a download that was cut goes on with the records that are
+ * missing, and the manifest that makes the model usable comes last.
+ */
+import { throwIfAborted } from '../errors/index.ts';
+import type { Host } from '../host/index.ts';
+import type { Database } from './database.ts';
+import { fileBytes } from './fetchPlan.ts';
+import { type FetchedRecord, fetchByRanges, fetchFromStream } from './fetchRecords.ts';
+import { hex, layoutBytes, type Manifest } from './manifest.ts';
+import type { StoreNotice, StoreProgress } from './notices.ts';
+import { PACKING_VERSION } from './pack.ts';
+import type { RecordPlan } from './record.ts';
+import { Sha256 } from './sha256.ts';
+import type { ByteSource } from './source.ts';
+import { checkFileSha256, hashStored, recordCorrupt } from './verifyFile.ts';
+
+export interface Download {
+  readonly host: Host;
+  readonly source: ByteSource;
+  readonly db: Database;
+  /** Without query and fragment. */
+  readonly url: string;
+  /** The file's bytes up to the tensors' data. */
+  readonly header: Uint8Array;
+  readonly plans: readonly RecordPlan[];
+  /** Of the whole file, in hex, where its source publishes it. */
+  readonly sha256?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: StoreProgress) => void) | undefined;
+  readonly onNotice?: ((notice: StoreNotice) => void) | undefined;
+  /** The most that one request asks for. */
+  readonly rangeBytes?: number | undefined;
+}
+
+/** A stream brings records one by one; a transaction for each norm would be slow. */
+const BATCH_BYTES = 8 << 20;
+/** Bytes come in pieces of some 16 KiB: nobody wants to hear of each. */
+const REPORT_MS = 50;
+
+/** The model's id: two files of one URL, at two times, are two models. */
+export function modelId(url: string, source: { sizeBytes: number; version: string | null }): string {
+  return `${url}#${source.sizeBytes}${source.version === null ? '' : `#${source.version}`}`;
+}
+
+/**
+ * Downloads what is not stored yet and completes the manifest. One at a time for a model: callers hold its lock.
+ *
+ * @throws {NetError} the source failed for as long as `sources/retry.ts` has patience, or changed; all stored stays.
+ * @throws {StoreError} `store/quota`: all stored stays, but for the batch that did not fit.
+ */
+export async function downloadModel(download: Download): Promise<Manifest> {
+  const { host, db, plans, source } = download;
+  const manifest = await begin(download);
+  const hashes = new Map<string, Uint8Array>();
+  const sizes = new Map(plans.map(({ key, sizeBytes }) => [key, sizeBytes]));
+  for (const mark of await db.marks(manifest.model, manifest.generation)) {
+    if (sizes.get(mark.key) === mark.sizeBytes) hashes.set(mark.key, mark.sha256);
+  }
+  const missing = plans.filter(({ key }) => !hashes.has(key));
+  if (hashes.size > 0 && missing.length > 0) {
+    const message = `${hashes.size} of ${plans.length} records were stored by an earlier, cut download.`;
+    download.onNotice?.({ kind: 'resumed', message });
+  }
+  const fileSha256 = source.ranges
+    ? await downloadByRanges(download, manifest, missing, hashes)
+    : await downloadStream(download, manifest, missing, hashes);
+  return complete(host, db, manifest, plans, hashes, fileSha256);
+}
+
+/** The manifest records are stored under: the one of a cut download of the same file and layout, or a new one. */
+async function begin(download: Download): Promise<Manifest> {
+  const { host, db, url, source, header, plans } = download;
+  const model = modelId(url, source);
+  const layout = hex(await host.sha256(layoutBytes(plans)));
+  const known = await db.manifest(model);
+  const usable = known && known.packingVersion === PACKING_VERSION && known.layout === layout;
+  const siblings = await db.manifestsOf(url);
+  const manifest: Manifest = {
+    model,
+    url,
+    state: 'downloading',
+    order: 1 + Math.max(0, ...siblings.filter((other) => other.model !== model).map(({ order }) => order)),
+    generation: usable
+      ? known.generation
+      : `${host.random().toString(36).slice(2)}${host.random().toString(36).slice(2)}`,
+    packingVersion: PACKING_VERSION,
+    layout,
+    fileBytes: source.sizeBytes,
+    version: source.version,
+    header,
+    headerSha256: hex(await host.sha256(header)),
+    recordSha256s: new Uint8Array(0),
+    rootSha256: '',
+    nRecords: plans.length,
+    totalBytes: plans.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    fileSha256: null,
+  };
+  await db.putManifest(manifest);
+  return manifest;
+}
+
+async function downloadByRanges(
+  download: Download,
+  manifest: Manifest,
+  missing: readonly RecordPlan[],
+  hashes: Map<string, Uint8Array>,
+): Promise<string | null> {
+  const { host, db, source, plans, signal } = download;
+  const total = sumFileBytes(plans);
+  const onBytes = counter(download, total, total - sumFileBytes(missing));
+  for await (const records of fetchByRanges(source, missing, { signal, onBytes, rangeBytes: download.rangeBytes })) {
+    await store(download, manifest, records, hashes);
+  }
+  if (download.sha256 === undefined) return null;
+
+  const readRecord = async ({ key }: RecordPlan) => {
+    const bytes = await db.record(manifest.model, key);
+    if (!bytes || hex(await host.sha256(bytes)) !== hex(hashes.get(key)!)) throw recordCorrupt(manifest.model, key);
+    return bytes;
+  };
+  const report = (loaded: number) => download.onProgress?.({ phase: 'verify', loaded, total: source.sizeBytes });
+  const found = await hashStored(source, plans, readRecord, { signal, onBytes: report });
+  return checked(download, manifest, found, missing.length > 0);
+}
+
+async function downloadStream(
+  download: Download,
+  manifest: Manifest,
+  missing: readonly RecordPlan[],
+  hashes: Map<string, Uint8Array>,
+): Promise<string | null> {
+  const { source, signal } = download;
+  download.onNotice?.({ kind: 'no-ranges', message: `${source.name}: the server sends whole files only.` });
+  if (missing.length === 0 && download.sha256 === undefined) return null;
+  const hash = download.sha256 === undefined ? null : new Sha256();
+  const onBytes = counter(download, source.sizeBytes, 0);
+  const onPiece = hash ? (bytes: Uint8Array) => hash.update(bytes) : undefined;
+  let batch: FetchedRecord[] = [];
+  let batchBytes = 0;
+  for await (const records of fetchFromStream(source, missing, { signal, onBytes, onPiece })) {
+    batch.push(...records);
+    batchBytes += records.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    if (batchBytes < (download.rangeBytes ?? BATCH_BYTES)) continue;
+    await store(download, manifest, batch, hashes);
+    batch = [];
+    batchBytes = 0;
+  }
+  if (batch.length > 0) await store(download, manifest, batch, hashes);
+  return hash && checked(download, manifest, hex(hash.digest()), missing.length > 0);
+}
+
+async function store(
+  { host, db, plans, signal }: Download,
+  manifest: Manifest,
+  records: readonly FetchedRecord[],
+  hashes: Map<string, Uint8Array>,
+): Promise<void> {
+  throwIfAborted(signal);
+  // Hashed before the transaction opens: one that waits for anything else commits by itself.
+  const packed = await Promise.all(
+    records.map(async ({ plan, bytes }) => ({ key: plan.key, bytes, sha256: await host.sha256(bytes) })),
+  );
+  const neededBytes = plans.reduce((sum, { key, sizeBytes }) => sum + (hashes.has(key) ? 0 : sizeBytes), 0);
+  await db.putRecords(manifest, packed, neededBytes);
+  for (const { key, sha256 } of packed) hashes.set(key, sha256);
+}
+
+/** A download that is not the file promised leaves nothing behind; a model that was there before is left alone. */
+async function checked(
+  { db, source, sha256 = '' }: Download,
+  manifest: Manifest,
+  found: string,
+  downloadedNow: boolean,
+): Promise<string> {
+  try {
+    checkFileSha256(source.name, sha256, found);
+  } catch (error) {
+    if (downloadedNow) await db.deleteModel(manifest.model);
+    throw error;
+  }
+  return found;
+}
+
+async function complete(
+  host: Host,
+  db: Database,
+  manifest: Manifest,
+  plans: readonly RecordPlan[],
+  hashes: ReadonlyMap<string, Uint8Array>,
+  fileSha256: string | null,
+): Promise<Manifest> {
+  const recordSha256s = new Uint8Array(32 * plans.length);
+  plans.forEach(({ key }, i) => {
+    recordSha256s.set(hashes.get(key)!, 32 * i);
+  });
+  const rootSha256 = hex(await host.sha256(recordSha256s));
+  const done: Manifest = { ...manifest, state: 'complete', recordSha256s, rootSha256, fileSha256 };
+  await db.putManifest(done);
+  // Asked for now that there is something worth keeping. A refusal is silent and changes nothing.
+  await host.storage?.persist().catch(() => false);
+  return done;
+}
+
+function counter({ host, onProgress }: Download, total: number, already: number): (nBytes: number) => void {
+  let loaded = already;
+  let reportedAt = host.clock.now();
+  onProgress?.({ phase: 'download', loaded, total });
+  return (nBytes) => {
+    // Ranges may have a little between records that belongs to none.
+    loaded = Math.min(total, loaded + nBytes);
+    const now = host.clock.now();
+    if (loaded < total && now - reportedAt < REPORT_MS) return;
+    reportedAt = now;
+    onProgress?.({ phase: 'download', loaded, total });
+  };
+}
+
+function sumFileBytes(plans: readonly RecordPlan[]): number {
+  return plans.reduce((sum, plan) => sum + fileBytes(plan), 0);
+}

@@ -1,0 +1,170 @@
+/** For the store's tests: a host on fake storage and locks, and a small model file with everything a layout can have. */
+import 'fake-indexeddb/auto';
+import { IDBFactory } from 'fake-indexeddb';
+import type { Host } from '../host/index.ts';
+import { nodeHost } from '../host/node.ts';
+import { type FormatName, fileRowBytes, formatByName, planeBytes } from '../quant/index.ts';
+import type { MatrixPlan, RecordPlan } from './record.ts';
+
+/** The clock runs ten times as fast: a stall of 20 s takes 2 s, and a busy machine is not taken for one. */
+const SPEED = 10;
+
+export function testHost(overrides: Partial<Host> = {}): Host {
+  const host = nodeHost(null);
+  return {
+    ...host,
+    indexedDB: new IDBFactory(),
+    locks: fakeLocks(),
+    openFile: null,
+    clock: {
+      now: () => host.clock.now() * SPEED,
+      sleep: (ms, signal) => host.clock.sleep(ms / SPEED, signal),
+    },
+    ...overrides,
+  };
+}
+
+interface Request {
+  readonly mode: 'shared' | 'exclusive';
+  readonly grant: () => void;
+}
+
+/** Web Locks as far as the store uses them: exclusive and shared, `ifAvailable`, `signal`; first come, first served. */
+export function fakeLocks(): LockManager {
+  const held = new Map<string, Request[]>();
+  const queues = new Map<string, Request[]>();
+  const free = (name: string, mode: string) => {
+    const holders = held.get(name) ?? [];
+    return holders.length === 0 || (mode === 'shared' && holders.every((holder) => holder.mode === 'shared'));
+  };
+  const pump = (name: string) => {
+    const queue = queues.get(name) ?? [];
+    while (queue[0] && free(name, queue[0].mode)) {
+      const request = queue.shift()!;
+      held.set(name, [...(held.get(name) ?? []), request]);
+      request.grant();
+    }
+  };
+  const request = async (
+    name: string,
+    options: LockOptions,
+    work: (lock: Lock | null) => unknown,
+  ): Promise<unknown> => {
+    const mode = options.mode ?? 'exclusive';
+    const queue = queues.get(name) ?? [];
+    queues.set(name, queue);
+    if (options.ifAvailable && (queue.length > 0 || !free(name, mode))) return work(null);
+    let mine: Request | undefined;
+    await new Promise<void>((resolve, reject) => {
+      mine = { mode, grant: resolve };
+      queue.push(mine);
+      options.signal?.addEventListener('abort', () => {
+        const place = queue.indexOf(mine!);
+        if (place >= 0) queue.splice(place, 1);
+        reject(options.signal?.reason);
+      });
+      pump(name);
+    });
+    try {
+      return await work({ name, mode });
+    } finally {
+      held.set(
+        name,
+        (held.get(name) ?? []).filter((holder) => holder !== mine),
+      );
+      pump(name);
+    }
+  };
+  const locks = {
+    request: (name: string, second: LockOptions | (() => unknown), third?: (lock: Lock | null) => unknown) =>
+      typeof second === 'function' ? request(name, {}, second) : request(name, second, third!),
+    query: async () => ({ held: [], pending: [] }),
+  };
+  return locks as LockManager;
+}
+
+export interface TestModel {
+  readonly file: Uint8Array<ArrayBuffer>;
+  readonly headerBytes: number;
+  readonly plans: readonly RecordPlan[];
+}
+
+/**
+ * A header of 3,000 bytes, then tensors with padding between: a float vector of odd length, a stack of two Q8_0
+ * matrices that lie apart, and eight experts, each of three ranges in three merged Q4_0 tensors.
+ */
+export function testModel(seed = 1): TestModel {
+  const headerBytes = 3_000;
+  const nExperts = 8;
+  let end = headerBytes;
+  const tensor = (nBytes: number) => {
+    const offset = Math.ceil(end / 32) * 32;
+    end = offset + nBytes;
+    return offset;
+  };
+  const plans: RecordPlan[] = [];
+  const vector = tensor(45 * 4);
+  plans.push(record('output_norm', [matrix('F32', 45, 1, [['output_norm', vector, 1]])]));
+  const q = tensor(64 * q8RowBytes);
+  const experts = ['ffn_down_exps', 'ffn_gate_exps', 'ffn_up_exps'].map((name) => ({
+    name,
+    offset: tensor(nExperts * expertBytes),
+  }));
+  // Nothing plans this one: the file has tensors that a model doesn't use.
+  tensor(1_000);
+  const k = tensor(32 * q8RowBytes);
+  plans.push(
+    record('blk.0.attn_qk', [
+      matrix('Q8_0', 128, 96, [
+        ['attn_q', q, 64],
+        ['attn_k', k, 32],
+      ]),
+    ]),
+  );
+  const [down, gate, up] = experts.map(({ offset }) => offset) as [number, number, number];
+  for (let expert = 0; expert < nExperts; expert++) {
+    const at = expert * expertBytes;
+    plans.push(
+      record(`blk.0.expert.${expert}`, [
+        matrix('Q4_0', 128, 128, [
+          ['ffn_gate_exps', gate + at, 64],
+          ['ffn_up_exps', up + at, 64],
+        ]),
+        matrix('Q4_0', 128, 64, [['ffn_down_exps', down + at, 64]]),
+      ]),
+    );
+  }
+  const file = new Uint8Array(end);
+  let state = seed;
+  for (let i = 0; i < end; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    // One bit of the exponent stays clear: whichever bytes become a scale, it is finite, as packing demands.
+    file[i] = (state >>> 24) & 0xbf;
+  }
+  return { file, headerBytes, plans };
+}
+
+const q8RowBytes = (128 / 32) * 34;
+const expertBytes = 64 * (128 / 32) * 18;
+
+type Part = readonly [tensor: string, offset: number, nRows: number];
+
+function matrix(formatName: FormatName, rowElements: number, nRows: number, parts: readonly Part[]) {
+  const rowBytes = fileRowBytes(formatByName(formatName), rowElements);
+  const sources = parts.map(([name, offset, rows]) => ({ tensor: name, offset, sizeBytes: rows * rowBytes }));
+  return { format: formatName, nRows, rowElements, sources };
+}
+
+function record(key: string, matrices: readonly Omit<MatrixPlan, 'mainOffset' | 'sideOffset'>[]): RecordPlan {
+  let sizeBytes = 0;
+  const place = (nBytes: number) => {
+    const offset = sizeBytes;
+    sizeBytes = Math.ceil((offset + nBytes) / 256) * 256;
+    return offset;
+  };
+  const placed = matrices.map((each) => {
+    const { main, side } = planeBytes(formatByName(each.format), each.nRows, each.rowElements);
+    return { ...each, mainOffset: place(main), sideOffset: place(side) };
+  });
+  return { key, sizeBytes, matrices: placed };
+}

@@ -1,0 +1,68 @@
+/** What the database holds: of each model one manifest, and its records with a mark for each. */
+import type { DBSchema } from 'idb';
+import type { RecordPlan } from './record.ts';
+
+/**
+ * A model in this origin's storage. Written first as 'downloading', which makes room for records, and last as
+ * 'complete', when each record is stored: only then is the model used. `generation` is the fencing token: a record
+ * is written only while the manifest has its generation.
+ */
+export interface Manifest {
+  /** The model's id: `url#size`, and the version where the server tells one. */
+  readonly model: string;
+  /** Without query and fragment. */
+  readonly url: string;
+  readonly state: 'downloading' | 'complete';
+  /** Of two complete models of one URL the higher is the newer. */
+  readonly order: number;
+  readonly generation: string;
+  readonly packingVersion: number;
+  /** SHA-256 of the plans, in hex: other plans are another layout. */
+  readonly layout: string;
+  readonly fileBytes: number;
+  readonly version: string | null;
+  /** The file's bytes up to its tensors' data: what opens the model with no network. */
+  readonly header: Uint8Array;
+  readonly headerSha256: string;
+  /** When complete: SHA-256 of each record, 32 bytes each, in plan order. */
+  readonly recordSha256s: Uint8Array;
+  /** When complete: SHA-256 of `recordSha256s`, in hex. */
+  readonly rootSha256: string;
+  readonly nRecords: number;
+  /** Of all records. */
+  readonly totalBytes: number;
+  /** SHA-256 of the whole file, where it was asked for and found right. */
+  readonly fileSha256: string | null;
+}
+
+/** That a record is stored. Written in one transaction with its bytes; listed without reading them. */
+export interface Mark {
+  readonly model: string;
+  readonly key: string;
+  readonly generation: string;
+  readonly sizeBytes: number;
+  readonly sha256: Uint8Array;
+}
+
+/** A record on its way into the store. */
+export interface PackedRecord {
+  readonly key: string;
+  readonly bytes: Uint8Array;
+  readonly sha256: Uint8Array;
+}
+
+export interface StoreSchema extends DBSchema {
+  manifests: { key: string; value: Manifest; indexes: { url: string } };
+  marks: { key: [model: string, key: string]; value: Mark; indexes: { model: string } };
+  records: { key: [model: string, key: string]; value: Uint8Array };
+}
+
+/** Bytes in hex, lower case. */
+export function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** What `Manifest.layout` is made of: every number that decides a record's bytes. */
+export function layoutBytes(plans: readonly RecordPlan[]): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(plans));
+}

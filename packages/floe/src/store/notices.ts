@@ -1,0 +1,13 @@
+/** What went otherwise than hoped while weights were loaded, and what the load is doing now. */
+export interface StoreNotice {
+  readonly kind: 'no-ranges' | 'not-stored' | 'refetched' | 'resumed';
+  readonly message: string;
+}
+
+export interface StoreProgress {
+  /** 'verify': the file's published hash is checked. */
+  readonly phase: 'download' | 'verify';
+  /** Bytes of the file. */
+  readonly loaded: number;
+  readonly total: number;
+}

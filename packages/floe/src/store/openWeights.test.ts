@@ -1,0 +1,310 @@
+/** Weights come whole and right out of any source, are downloaded once, and a cut or broken store heals. */
+
+import { type FaultServer, startFaultServer } from '@floe/testkit/faultServer';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Host } from '../host/index.ts';
+import { Database } from './database.ts';
+import { testHost, testModel } from './host.testing.ts';
+import { hex } from './manifest.ts';
+import { deleteModel, listModels } from './models.ts';
+import type { StoreProgress } from './notices.ts';
+import { type OpenedWeights, type OpenWeightsOptions, openWeights } from './openWeights.ts';
+import { packRecord } from './pack.ts';
+import type { ModelSource } from './source.ts';
+
+const model = testModel();
+const { file, plans } = model;
+type Header = { readonly headerBytes: number };
+const options: OpenWeightsOptions<Header> = {
+  readHeader: async (source, signal) => {
+    await source.read(0, 3_500, signal);
+    return { headerBytes: model.headerBytes };
+  },
+  makePlans: () => plans,
+  probeBytes: 4_096,
+  rangeBytes: 16_384,
+};
+const offline = { fetch: () => Promise.reject(new TypeError('fetch failed')) };
+
+let server: FaultServer;
+let host: Host;
+beforeEach(async () => {
+  server = await startFaultServer(file);
+  host = testHost();
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  return server[Symbol.asyncDispose]();
+});
+
+const open = (more: Partial<OpenWeightsOptions<Header>> = {}, on: Host = host, source: ModelSource = server.url) =>
+  openWeights(on, source, { ...options, ...more });
+
+async function expectRight({ weights }: OpenedWeights<Header>): Promise<void> {
+  for (const plan of plans) {
+    const expected = await packRecord(plan, async (offset, length) => file.subarray(offset, offset + length));
+    expect(hex(await weights.read(plan)), plan.key).toBe(hex(expected));
+  }
+}
+
+async function fileSha256(bytes: Uint8Array<ArrayBuffer> = file): Promise<string> {
+  return hex(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)));
+}
+
+/** Changes what the database holds behind the store's back. */
+async function tamper(work: (records: IDBObjectStore) => void, on: Host = host): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const request = on.indexedDB!.open('floe');
+    request.onerror = () => reject(request.error);
+    request.onsuccess = () => {
+      const tx = request.result.transaction('records', 'readwrite');
+      work(tx.objectStore('records'));
+      tx.oncomplete = () => {
+        request.result.close();
+        resolve();
+      };
+    };
+  });
+}
+
+/** The store runs full at the nth put of a record: its request succeeds, and then the transaction aborts. */
+function fillUpAtPut(nth: number): void {
+  const put = IDBObjectStore.prototype.put;
+  let nPuts = 0;
+  vi.spyOn(IDBObjectStore.prototype, 'put').mockImplementation(function (this: IDBObjectStore, value, key) {
+    const request = key === undefined ? put.call(this, value) : put.call(this, value, key);
+    if (this.name === 'records' && ++nPuts === nth) {
+      const transaction = this.transaction as IDBTransaction & { _abort(name: string): void };
+      request.addEventListener('success', () => transaction._abort('QuotaExceededError'));
+    }
+    return request;
+  });
+}
+
+describe('a download', () => {
+  it('stores each record as the GPU reads it, asks for nothing twice, and tells how far it is', async () => {
+    const progress: StoreProgress[] = [];
+    const opened = await open({ onProgress: (each) => progress.push(each) });
+    expect(opened.from).toBe('network');
+    await expectRight(opened);
+    expect(opened.weights.storedBytes).toBe(plans.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
+    expect(opened.weights.notices).toEqual([]);
+    expect(server.requestedBytes()).toBeLessThanOrEqual(file.length * 1.05);
+    expect(progress.at(0)).toMatchObject({ phase: 'download', loaded: 0 });
+    expect(progress.at(-1)!.loaded).toBe(progress.at(-1)!.total);
+  });
+
+  it('is read from the store at the second visit, with no network', async () => {
+    await (await open()).weights.close();
+    const opened = await open({}, { ...host, ...offline });
+    expect(opened.from).toBe('store');
+    await expectRight(opened);
+  });
+
+  it('control: a first visit with no network is net/offline', async () => {
+    await expect(open({}, { ...host, ...offline })).rejects.toMatchObject({ code: 'net/offline' });
+  });
+
+  it('survives cut connections', async () => {
+    server.fail({ kind: 'cutAfter', nBytes: 3_000, times: 10 });
+    await expectRight(await open());
+  });
+
+  it('goes on where an abort stopped it; what was stored is not fetched again', async () => {
+    const abort = new AbortController();
+    const onProgress = ({ loaded, total }: StoreProgress) => loaded > total / 2 && abort.abort();
+    server.fail({ kind: 'slow', pauseMs: 5 });
+    await expect(open({ signal: abort.signal, onProgress })).rejects.toMatchObject({ code: 'request/aborted' });
+    const [cut] = await listModels(host);
+    expect(cut).toMatchObject({ complete: false, url: server.url });
+    expect(cut!.storedBytes).toBeGreaterThan(0);
+
+    server.fail();
+    server.clearLog();
+    const opened = await open();
+    await expectRight(opened);
+    expect(opened.weights.notices.map(({ kind }) => kind)).toEqual(['resumed']);
+    // Beside what was missing there is the first request, and up to 4 KiB between records.
+    const missing = opened.weights.storedBytes - cut!.storedBytes;
+    expect(server.requestedBytes()).toBeLessThanOrEqual(missing + 3 * 4_096);
+  });
+
+  it('starts anew when the file changed since the cut, and mixes nothing', async () => {
+    server.fail({ kind: 'cutAfter', nBytes: 12_000, times: 1 }, { kind: 'slow', pauseMs: 5 });
+    const abort = new AbortController();
+    const onProgress = ({ loaded, total }: StoreProgress) => loaded > total / 2 && abort.abort();
+    await expect(open({ signal: abort.signal, onProgress })).rejects.toMatchObject({ code: 'request/aborted' });
+    server.fail();
+    server.replace(file, '"v2"');
+    await expectRight(await open());
+    expect((await listModels(host)).map(({ id }) => id)).toEqual([`${server.url}#${file.length}#"v2"`]);
+  });
+
+  it('stops with net/source-changed when the file changes under it', async () => {
+    const onProgress = ({ loaded, total }: StoreProgress) => loaded > total / 2 && server.replace(file, '"v2"');
+    server.fail({ kind: 'slow', pauseMs: 2 });
+    await expect(open({ onProgress })).rejects.toMatchObject({ code: 'net/source-changed' });
+  });
+
+  it('is done by one of two tabs; the other waits and reads what it stored', async () => {
+    const opened = await Promise.all([open(), open()]);
+    for (const each of opened) await expectRight(each);
+    // Both asked for the beginning.
+    expect(server.requestedBytes()).toBeLessThanOrEqual(file.length * 1.05 + 4_096);
+  });
+
+  it('streams from a server without ranges, in one request, and says so', async () => {
+    server.fail({ kind: 'noRanges' });
+    const opened = await open();
+    await expectRight(opened);
+    expect(opened.weights.notices.map(({ kind }) => kind)).toEqual(['no-ranges']);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it('leaves a complete model untouched when packed by this version, and fetches it anew when by another', async () => {
+    await (await open()).weights.close();
+    const db = new Database(host, host.indexedDB!);
+    const [manifest] = await db.manifestsOf(server.url);
+    await db.putManifest({ ...manifest!, packingVersion: -1 });
+    db.close();
+    const opened = await open();
+    expect(opened.from).toBe('network');
+    await expectRight(opened);
+  });
+});
+
+describe('a published hash', () => {
+  it.each(['ranges', 'stream'])('is checked over the whole file: %s', async (kind) => {
+    if (kind === 'stream') server.fail({ kind: 'noRanges' });
+    const opened = await open({ sha256: (await fileSha256()).toUpperCase() });
+    await expectRight(opened);
+    await opened.weights.close();
+    expect((await open({ sha256: await fileSha256() }, { ...host, ...offline })).from).toBe('store');
+  });
+
+  it.each(['ranges', 'stream', 'no storage', 'file'])('keeps nothing of a file that has another: %s', async (kind) => {
+    if (kind === 'stream') server.fail({ kind: 'noRanges' });
+    const on = kind === 'no storage' ? { ...host, indexedDB: null } : host;
+    const source = kind === 'file' ? new File([file], 'x.gguf') : server.url;
+    const sha256 = await fileSha256(file.slice(1));
+    await expect(open({ sha256 }, on, source)).rejects.toMatchObject({ code: 'net/source-changed' });
+    expect(await listModels(host)).toEqual([]);
+  });
+
+  it('is checked over a download that was cut and went on', async () => {
+    const abort = new AbortController();
+    const onProgress = ({ loaded, total }: StoreProgress) => loaded > total / 2 && abort.abort();
+    server.fail({ kind: 'slow', pauseMs: 5 });
+    await expect(open({ signal: abort.signal, onProgress })).rejects.toMatchObject({ code: 'request/aborted' });
+    server.fail();
+    await expectRight(await open({ sha256: await fileSha256() }));
+  });
+});
+
+describe('a damaged store', () => {
+  const damages: Record<string, (records: IDBObjectStore, key: IDBValidKey, bytes: Uint8Array) => void> = {
+    'a flipped bit': (records, key, bytes) => {
+      bytes[100]! ^= 1;
+      records.put(bytes, key);
+    },
+    'a short record': (records, key, bytes) => records.put(bytes.slice(1), key),
+    'an empty record': (records, key) => records.put(new Uint8Array(0), key),
+    'a lost record': (records, key) => records.delete(key),
+    'a swapped record': (records, key) => {
+      const other = records.get([(key as string[])[0]!, 'blk.0.expert.4']);
+      other.onsuccess = () => records.put(other.result, key);
+    },
+  };
+  const damage = (name: string) =>
+    tamper((records) => {
+      const key = [`${server.url}#${file.length}#"v1"`, 'blk.0.expert.3'];
+      const request = records.get(key);
+      request.onsuccess = () => damages[name]!(records, key, request.result);
+    });
+
+  it.each(Object.keys(damages))('%s is fetched again once, and never used', async (name) => {
+    await (await open()).weights.close();
+    await damage(name);
+    server.clearLog();
+    const opened = await open();
+    await expectRight(opened);
+    expect(opened.weights.notices.map(({ kind }) => kind)).toEqual(['refetched']);
+    await opened.weights.close();
+    const again = await open({}, { ...host, ...offline });
+    await expectRight(again);
+    expect(again.weights.notices).toEqual([]);
+  });
+
+  it('is store/corrupt while the source is out of reach, and whole records are read all the same', async () => {
+    await (await open()).weights.close();
+    await damage('a flipped bit');
+    const opened = await open({}, { ...host, ...offline });
+    const [bad, good] = [plans.find(({ key }) => key === 'blk.0.expert.3')!, plans[0]!];
+    await expect(opened.weights.read(bad)).rejects.toMatchObject({
+      code: 'store/corrupt',
+      cause: { code: 'net/offline' },
+    });
+    expect((await opened.weights.read(good)).length).toBe(good.sizeBytes);
+  });
+
+  it('is not repaired from another file', async () => {
+    await (await open()).weights.close();
+    await damage('a flipped bit');
+    server.replace(testModel(2).file, '"v2"');
+    const opened = await open();
+    const bad = plans.find(({ key }) => key === 'blk.0.expert.3')!;
+    await expect(opened.weights.read(bad)).rejects.toMatchObject({ cause: { code: 'net/source-changed' } });
+  });
+});
+
+describe('a full disk', () => {
+  // The first record, one in the middle of a transaction, the last.
+  it.each([1, 3, plans.length])(
+    'at put %i is store/quota, and no manifest says that the model is whole',
+    async (nth) => {
+      fillUpAtPut(nth);
+      const storage = { estimate: async () => ({ usageBytes: 10, quotaBytes: 110 }), persist: async () => true };
+      const on = { ...host, storage };
+      const error = await open({}, on).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'store/quota', details: { availableBytes: 100 } });
+      expect((error as { details: { neededBytes: number } }).details.neededBytes).toBeGreaterThan(0);
+      vi.restoreAllMocks();
+      const [left] = await listModels(on);
+      expect(left).toMatchObject({ complete: false });
+      await expect(open({}, { ...host, ...offline })).rejects.toMatchObject({ code: 'net/offline' });
+      // Room was made: it goes on.
+      await expectRight(await open());
+    },
+  );
+});
+
+describe('without a store', () => {
+  it('reads a File in place', async () => {
+    const opened = await open({}, host, new File([file], 'tiny.gguf'));
+    expect(opened).toMatchObject({ from: 'local', name: 'tiny.gguf', weights: { storedBytes: 0, notices: [] } });
+    await expectRight(opened);
+    expect(await listModels(host)).toEqual([]);
+  });
+
+  it.each(['ranges', 'stream'])('reads a URL into memory and says so: %s', async (kind) => {
+    if (kind === 'stream') server.fail({ kind: 'noRanges' });
+    const opened = await open({}, { ...host, indexedDB: null });
+    await expectRight(opened);
+    await expectRight(opened);
+    expect(opened.weights.notices[0]).toMatchObject({ kind: 'not-stored' });
+    expect(server.requestedBytes()).toBeLessThanOrEqual(file.length * 1.2);
+  });
+});
+
+describe('deleteModel', () => {
+  it('refuses while the model is open, and leaves nothing once it is closed', async () => {
+    const opened = await open();
+    await expect(deleteModel(host, server.url)).rejects.toMatchObject({ code: 'store/blocked' });
+    await opened.weights.close();
+    await deleteModel(host, server.url);
+    expect(await listModels(host)).toEqual([]);
+    await tamper((records) => {
+      records.count().onsuccess = (event) => expect((event.target as IDBRequest<number>).result).toBe(0);
+    });
+  });
+});

@@ -1,0 +1,164 @@
+/** Records for whoever loads them, wherever they lie. */
+import { FloeError, StoreError } from '../errors/index.ts';
+import type { Host } from '../host/index.ts';
+import type { Database } from './database.ts';
+import { modelId } from './download.ts';
+import { fetchFromStream, fetchRecord } from './fetchRecords.ts';
+import { hex, type Manifest } from './manifest.ts';
+import type { StoreNotice } from './notices.ts';
+import { packRecord } from './pack.ts';
+import type { RecordPlan } from './record.ts';
+import type { ByteSource } from './source.ts';
+import { sourceChanged } from './sources/request.ts';
+import { recordCorrupt } from './verifyFile.ts';
+
+/** The one interface by which a model reads its weights. */
+export interface WeightSource {
+  /** The packed record, `plan.sizeBytes` long; the caller's to keep. */
+  readonly read: (plan: RecordPlan, signal?: AbortSignal) => Promise<Uint8Array>;
+  /** Of this model in the origin's storage; 0 where it is read in place. */
+  readonly storedBytes: number;
+  /** Grows while records are read. */
+  readonly notices: readonly StoreNotice[];
+  readonly close: () => Promise<void>;
+}
+
+export interface StoredOptions {
+  readonly host: Host;
+  readonly db: Database;
+  readonly manifest: Manifest;
+  readonly plans: readonly RecordPlan[];
+  readonly notices: readonly StoreNotice[];
+  /** Opens the source again, to replace a damaged record. */
+  readonly openSource: () => Promise<ByteSource>;
+  /** Gives the model's lock back. */
+  readonly release: () => void;
+}
+
+/**
+ * Records from IndexedDB. Browsers hand out a damaged value without a word, so each record is hashed at its first
+ * read of a session; one that is not what was stored is fetched again, and never used.
+ */
+export function storedWeights(options: StoredOptions): WeightSource {
+  const { host, db, manifest, plans } = options;
+  const notices = [...options.notices];
+  const expected = new Map(plans.map(({ key }, i) => [key, hex(manifest.recordSha256s.subarray(32 * i, 32 * i + 32))]));
+  const verified = new Set<string>();
+  let source: Promise<ByteSource> | null = null;
+
+  const openedSource = async () => {
+    source ??= options.openSource();
+    try {
+      return await source;
+    } catch (error) {
+      source = null;
+      throw error;
+    }
+  };
+  const refetch = async (plan: RecordPlan, signal: AbortSignal | undefined): Promise<Uint8Array> => {
+    try {
+      const opened = await openedSource();
+      const found = modelId(manifest.url, opened);
+      if (found !== manifest.model) throw sourceChanged(opened.name, manifest.model, found);
+      const bytes = await fetchRecord(opened, plan, signal);
+      const sha256 = await host.sha256(bytes);
+      if (hex(sha256) !== expected.get(plan.key))
+        throw sourceChanged(opened.name, expected.get(plan.key)!, hex(sha256));
+      await repair(db, manifest, { key: plan.key, bytes, sha256 });
+      notices.push({ kind: 'refetched', message: `${plan.key} was damaged in the store and was downloaded again.` });
+      return bytes;
+    } catch (error) {
+      if (error instanceof FloeError && error.code === 'request/aborted') throw error;
+      throw recordCorrupt(manifest.model, plan.key, error);
+    }
+  };
+  return {
+    storedBytes: manifest.totalBytes,
+    notices,
+    read: async (plan, signal) => {
+      const bytes = await db.record(manifest.model, plan.key);
+      const known = bytes?.length === plan.sizeBytes && verified.has(plan.key);
+      const good = known || (bytes && hex(await host.sha256(bytes)) === expected.get(plan.key));
+      const result = bytes && good ? bytes : await refetch(plan, signal);
+      verified.add(plan.key);
+      return result;
+    },
+    close: async () => {
+      options.release();
+      db.close();
+      await source?.then(
+        (opened) => opened.close(),
+        () => undefined, // It never opened.
+      );
+    },
+  };
+}
+
+async function repair(
+  db: Database,
+  manifest: Manifest,
+  record: { key: string; bytes: Uint8Array; sha256: Uint8Array },
+) {
+  try {
+    await db.putRecords(manifest, [record], record.bytes.length);
+  } catch (error) {
+    // The bytes are right and can be used. What could not be stored again is fetched again the next time.
+    if (!(error instanceof StoreError)) throw error;
+  }
+}
+
+/** Records packed as they are read, from a source that is as near as the store would be. */
+export function localWeights(source: ByteSource): WeightSource {
+  return {
+    storedBytes: 0,
+    notices: [],
+    read: (plan, signal) => packRecord(plan, (offset, length) => source.read(offset, length, signal)),
+    close: () => source.close(),
+  };
+}
+
+/** Of a remote file that can't be stored; the rest is fetched each time it is needed. */
+const MEMORY_BYTES = 2 ** 31;
+
+/** Records of a remote source where nothing can be stored: fetched at their first read and then held in memory. */
+export async function memoryWeights(
+  source: ByteSource,
+  plans: readonly RecordPlan[],
+  options: {
+    readonly signal?: AbortSignal | undefined;
+    readonly notices: readonly StoreNotice[];
+    readonly onBytes?: (n: number) => void;
+    readonly onPiece?: (bytes: Uint8Array) => void;
+  },
+): Promise<WeightSource> {
+  const held = new Map<string, Uint8Array>();
+  let heldBytes = 0;
+  const hold = ({ key }: RecordPlan, bytes: Uint8Array) => {
+    held.set(key, bytes);
+    heldBytes += bytes.length;
+  };
+  if (!source.ranges) {
+    // There is one pass only, so all of it is held, whatever its size.
+    const { signal, onBytes, onPiece } = options;
+    for await (const records of fetchFromStream(source, plans, { signal, onBytes, onPiece })) {
+      for (const { plan, bytes } of records) hold(plan, bytes);
+    }
+  }
+  return {
+    storedBytes: 0,
+    notices: options.notices,
+    read: async (plan, signal) => {
+      const known = held.get(plan.key);
+      // A copy: what is handed out may be transferred away.
+      if (known) return known.slice();
+      const bytes = await fetchRecord(source, plan, signal);
+      if (heldBytes + bytes.length > MEMORY_BYTES) return bytes;
+      hold(plan, bytes);
+      return bytes.slice();
+    },
+    close: async () => {
+      held.clear();
+      await source.close();
+    },
+  };
+}
