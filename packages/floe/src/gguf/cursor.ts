@@ -111,7 +111,10 @@ export class Cursor {
   copy(length: number, what: string): ArrayBuffer {
     const at = this.take(length, what);
     this.budget.spend(length);
-    return this.bytes.slice(at, at + length).buffer as ArrayBuffer;
+    // Not slice(): a Node Buffer's returns a view, whose `buffer` is something else's memory.
+    const copy = new Uint8Array(length);
+    copy.set(this.bytes.subarray(at, at + length));
+    return copy.buffer;
   }
 }
 
