@@ -1,0 +1,97 @@
+import { TokenType, typeOf, type Vocabulary } from './vocabulary.ts';
+
+/** A stretch of text, or a special token that stood there. */
+export type Fragment =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'token'; readonly id: number };
+
+/** Where in the text special tokens may be found: a half-open range of UTF-16 units. */
+export interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
+interface Special {
+  readonly id: number;
+  readonly text: string;
+  /** Added to the vocabulary as plain text (`TokenType.userDefined`): a user may type it. */
+  readonly userDefined: boolean;
+}
+
+/** Finds special tokens in text, in llama.cpp's order: the longest first, wherever it stands. */
+export class Specials {
+  readonly #specials: readonly Special[];
+  readonly #userDefined: ReadonlySet<number>;
+
+  constructor(vocab: Vocabulary) {
+    const utf8 = new TextEncoder();
+    const specials: (Special & { bytes: number })[] = [];
+    for (const [id, text] of vocab.tokens.entries()) {
+      const type = typeOf(vocab, id);
+      const userDefined = type === TokenType.userDefined;
+      if (text !== '' && (userDefined || type === TokenType.control || type === TokenType.unknown)) {
+        specials.push({ id, text, userDefined, bytes: utf8.encode(text).length });
+      }
+    }
+    this.#specials = specials.sort((a, b) => b.bytes - a.bytes || a.id - b.id);
+    this.#userDefined = new Set(specials.filter(({ userDefined }) => userDefined).map(({ id }) => id));
+  }
+
+  /**
+   * Cuts `text` at its special tokens. A control token counts only inside one of `frames`; a user-defined one
+   * everywhere, unless the frame uses it too: then it is a marker there, and a message must not forge it.
+   */
+  partition(text: string, frames: readonly Range[]): Fragment[] {
+    const inFrame = (start: number, end: number) => frames.some((frame) => frame.start <= start && end <= frame.end);
+    let pieces: Piece[] = [{ start: 0, end: text.length }];
+    for (const { id, text: special, userDefined } of this.#specials) {
+      const found = occurrences(text, special);
+      if (found.length === 0) continue;
+      const framed = found.filter((at) => inFrame(at, at + special.length));
+      const matches = userDefined && framed.length === 0 ? found : framed;
+      if (matches.length > 0) pieces = cutAt(pieces, id, special.length, matches);
+    }
+    return pieces
+      .filter((piece) => 'id' in piece || piece.start < piece.end)
+      .map((piece) =>
+        'id' in piece ? { kind: 'token', id: piece.id } : { kind: 'text', text: text.slice(piece.start, piece.end) },
+      );
+  }
+
+  /** The control tokens whose text stands in `text`, in order: what a message holding it could forge. */
+  controlsIn(text: string): number[] {
+    return this.partition(text, [{ start: 0, end: text.length }]).flatMap((fragment) =>
+      fragment.kind === 'token' && !this.#userDefined.has(fragment.id) ? [fragment.id] : [],
+    );
+  }
+}
+
+/** Every place `special` stands in `text`, overlapping ones too. */
+function occurrences(text: string, special: string): number[] {
+  const found: number[] = [];
+  for (let at = text.indexOf(special); at >= 0; at = text.indexOf(special, at + 1)) found.push(at);
+  return found;
+}
+
+type Piece = Range | { readonly id: number };
+
+/** The pieces with token `id` cut out at each of `matches` that lies within one. Both lists are in text order. */
+function cutAt(pieces: readonly Piece[], id: number, length: number, matches: readonly number[]): Piece[] {
+  const out: Piece[] = [];
+  let m = 0;
+  for (const piece of pieces) {
+    if ('id' in piece) {
+      out.push(piece);
+      continue;
+    }
+    let { start } = piece;
+    for (; m < matches.length && matches[m]! + length <= piece.end; m++) {
+      const at = matches[m]!;
+      if (at < start) continue; // It overlaps the one before, or belongs to an earlier, longer token.
+      out.push({ start, end: at }, { id });
+      start = at + length;
+    }
+    out.push({ start, end: piece.end });
+  }
+  return out;
+}

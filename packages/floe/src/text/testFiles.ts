@@ -1,0 +1,123 @@
+/** For this floor's tests: the vocabularies they run on. Not part of the library. */
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { readGguf } from '../gguf/index.ts';
+import type { Vocabulary } from './vocabulary.ts';
+import { vocabularyFromMetadata } from './vocabularyFromMetadata.ts';
+
+const repository = resolve(import.meta.dirname, '../../../..');
+
+/** The committed model: ChatML, byte-level BPE, 2048 tokens, of which 2045 to 2047 are control tokens. */
+export const ARCTIC_TINY = resolve(repository, 'packages/testkit/data/arctic-tiny-sql-q8_0.gguf');
+
+const tokenizers = resolve(process.env.FLOE_TEST_DATA ?? resolve(repository, '../shared'), 'tokenizers');
+/** llama.cpp's vocabularies with their vectors are too large to commit: tests skip where they are absent. */
+export const hasVectors = existsSync(resolve(tokenizers, 'gpt-2.gguf'));
+export const vectorFile = (name: 'llama-spm' | 'gpt-2') => resolve(tokenizers, `${name}.gguf`);
+
+export async function readVocabulary(path: string): Promise<Vocabulary> {
+  const file = new Uint8Array(readFileSync(path));
+  const source = { sizeBytes: file.length, read: async (at: number, length: number) => file.slice(at, at + length) };
+  return vocabularyFromMetadata((await readGguf(source)).metadata);
+}
+
+/** llama.cpp's test texts with the ids it wants. */
+export function readVectors(name: 'llama-spm' | 'gpt-2'): { readonly text: string; readonly ids: readonly number[] }[] {
+  // Not trimmed: some texts are only spaces or newlines, one is empty.
+  const texts = readFileSync(`${vectorFile(name)}.inp`, 'utf8').split('\n__ggml_vocab_test__\n');
+  const lines = readFileSync(`${vectorFile(name)}.out`, 'utf8').split('\n');
+  return texts.map((text, i) => ({ text, ids: (lines[i] ?? '').split(' ').filter(Boolean).map(Number) }));
+}
+
+/** A vocabulary by hand: SentencePiece, where the score is minus the place in the list. */
+export function spmVocabulary(
+  pieces: readonly string[],
+  options: { readonly addSpacePrefix?: boolean } = {},
+): Vocabulary {
+  const bytes = Array.from({ length: 256 }, (_, i) => `<0x${i.toString(16).toUpperCase().padStart(2, '0')}>`);
+  const tokens = ['<unk>', '<s>', '</s>', '<|im_start|>', '<|im_end|>', ...bytes, ...pieces];
+  const metadata = new Map<string, unknown>([
+    ['tokenizer.ggml.model', 'llama'],
+    ['tokenizer.ggml.tokens', tokens],
+    ['tokenizer.ggml.scores', tokens.map((_, id) => -id)],
+    ['tokenizer.ggml.token_type', tokens.map((_, id) => (id === 0 ? 2 : id < 5 ? 3 : id < 261 ? 6 : 1))],
+    ['tokenizer.ggml.add_space_prefix', options.addSpacePrefix ?? true],
+  ]);
+  return vocabularyFromMetadata(metadata);
+}
+
+const ALPHABET = [
+  ...[
+    'a',
+    'B',
+    'x',
+    'é',
+    'ß',
+    'Ж',
+    '中',
+    '日',
+    '한',
+    '🦙',
+    '👩‍👩‍👧',
+    '\u{1F1E9}',
+    'ǅ',
+    'ʰ',
+    '«',
+    '\u0308',
+    '\u094d',
+    '\u200d',
+    '\u00ad',
+  ],
+  ...[
+    '0',
+    '1',
+    '2024',
+    '1000000',
+    'THE',
+    '23',
+    '456',
+    '7890',
+    '٣',
+    '²',
+    '½',
+    '!',
+    '?',
+    '...',
+    '$',
+    '+',
+    '<',
+    '|',
+    '`',
+    '~',
+    '—',
+    '/',
+    "'s",
+    "'LL",
+    "'re",
+  ],
+  ...[' ', ' ', '  ', '\n', '\r\n', '\t', '\u0085', '\ufeff', '\u00a0', '\u3000', '\u2003', '\u0000'],
+  ...[
+    '<|im_end|>',
+    '<|im_start|>',
+    '<|endoftext|>',
+    '<s>',
+    '<0x0A>',
+    '<unk>',
+    'Hello',
+    ' world',
+    'HTTPServer',
+    'camelCase',
+  ],
+];
+
+/** The same texts for the same seed, of the characters tokenizers are known to stumble over. */
+export function seededTexts(count: number, seed: number): string[] {
+  let state = seed;
+  const next = (below: number) => {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    return (state >>> 8) % below;
+  };
+  return Array.from({ length: count }, () =>
+    Array.from({ length: 1 + next(14) }, () => ALPHABET[next(ALPHABET.length)] ?? '').join(''),
+  );
+}

@@ -1,0 +1,206 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { preTokenizerFamilies } from './preTokenizer.ts';
+import {
+  ARCTIC_TINY,
+  hasVectors,
+  readVectors,
+  readVocabulary,
+  seededTexts,
+  spmVocabulary,
+  vectorFile,
+} from './testFiles.ts';
+import { createTokenizer, type Tokenizer } from './tokenizer.ts';
+import type { Vocabulary } from './vocabulary.ts';
+
+describe.skipIf(!hasVectors).each(['llama-spm', 'gpt-2'] as const)('the tokenizer of %s', (name) => {
+  it('gives the ids of every vector of llama.cpp, and the text back', async () => {
+    const tokenizer = createTokenizer(await readVocabulary(vectorFile(name)));
+    const vectors = readVectors(name);
+    expect(vectors.length).toBeGreaterThanOrEqual(46);
+    for (const { text, ids } of vectors) {
+      expect(tokenizer.tokenize(text), JSON.stringify(text)).toEqual(ids);
+      expect(tokenizer.detokenize(ids), JSON.stringify(text)).toBe(text);
+    }
+  });
+});
+
+/** llama.cpp itself, through node-llama-cpp: the same file, the same texts. */
+describe('ids equal llama.cpp’s', () => {
+  interface LlamaModel {
+    tokenize(text: string, special: boolean): readonly number[];
+    dispose(): Promise<void>;
+  }
+  let load: (modelPath: string) => Promise<LlamaModel>;
+  const temporary = join(tmpdir(), `floe-pre-${process.pid}.gguf`);
+  beforeAll(async () => {
+    const testkit = createRequire(resolve(import.meta.dirname, '../../../testkit/package.json'));
+    const { getLlama } = await import(pathToFileURL(testkit.resolve('node-llama-cpp')).href);
+    const llama = await getLlama({ gpu: false, build: 'never', maxThreads: 1, logLevel: 'disabled' });
+    load = (modelPath) => llama.loadModel({ modelPath, vocabOnly: true });
+  });
+  afterAll(() => rmSync(temporary, { force: true }));
+
+  const compare = async (path: string, texts: readonly string[]) => {
+    const tokenizer = createTokenizer(await readVocabulary(path));
+    const llama = await load(path);
+    for (const text of texts) {
+      for (const special of [false, true]) {
+        const message = `${JSON.stringify(text)} special=${special}`;
+        expect(tokenizer.tokenize(text, { special }), message).toEqual([...llama.tokenize(text, special)]);
+      }
+      expect(tokenizer.detokenize(tokenizer.tokenize(text))).toBe(text);
+    }
+    await llama.dispose();
+  };
+
+  it('for arctic-tiny, 500 texts', () => compare(ARCTIC_TINY, seededTexts(500, 1)));
+
+  it.skipIf(!hasVectors)('for llama-spm, 500 texts', () => compare(vectorFile('llama-spm'), seededTexts(500, 2)));
+
+  // GPT-2's merges under each family's pre-tokenizer: the name in the file is replaced, the rest stays.
+  it.skipIf(!hasVectors).each(preTokenizerFamilies.map(([name]) => name))(
+    'for the family of %s, 200 texts',
+    async (name) => {
+      const file = readFileSync(vectorFile('gpt-2'));
+      const key = 'tokenizer.ggml.pre';
+      const at = file.indexOf(key) + key.length + 4; // Behind the value's type: its length, then its text.
+      const length = Buffer.alloc(8);
+      length.writeBigUInt64LE(BigInt(name!.length));
+      const rest = file.subarray(at + 8 + Number(file.readBigUInt64LE(at)));
+      writeFileSync(temporary, Buffer.concat([file.subarray(0, at), length, Buffer.from(name!), rest]));
+      await compare(temporary, seededTexts(200, 3));
+    },
+  );
+
+  it.skipIf(!hasVectors)('control: the families differ on these texts', async () => {
+    const vocab = await readVocabulary(vectorFile('gpt-2'));
+    const results = preTokenizerFamilies.map(([pre]) => {
+      const tokenizer = createTokenizer({ ...vocab, pre: pre! });
+      return JSON.stringify(seededTexts(200, 3).map((text) => tokenizer.tokenize(text)));
+    });
+    // Some differ only where GPT-2’s merges never cross.
+    expect(new Set(results).size).toBe(8);
+  });
+});
+
+describe('special tokens', () => {
+  let tokenizer: Tokenizer;
+  beforeAll(async () => {
+    tokenizer = createTokenizer(await readVocabulary(ARCTIC_TINY));
+  });
+
+  it('are found with `special`, and only then', () => {
+    expect(tokenizer.tokenize('<|im_start|>', { special: true })).toEqual([2046]);
+    expect(tokenizer.tokenize('<|im_start|>').some((id) => id >= 2045)).toBe(false);
+  });
+
+  it('are dropped from text unless asked for', () => {
+    const ids = tokenizer.tokenize('<|im_start|>SELECT<|im_end|>', { special: true });
+    expect(tokenizer.detokenize(ids)).toBe('SELECT');
+    expect(tokenizer.detokenize(ids, { special: true })).toBe('<|im_start|>SELECT<|im_end|>');
+  });
+
+  it('never come from text by merging: SentencePiece may not merge a typed <s> into BOS', () => {
+    // '<', 's>' and '<s' are pieces, so that the merges lead there.
+    const spm = createTokenizer(spmVocabulary(['<', 's', '>', '<s', 's>', '▁']));
+    expect(spm.tokenize('<s>')).not.toContain(1);
+    expect(spm.tokenize('<s>', { special: true })).toEqual([1]);
+  });
+
+  it('are found in frames only, whatever a content says', () => {
+    const ids = tokenizer.tokenizeSegments([
+      { kind: 'frame', text: '<|im_start|>' },
+      { kind: 'content', text: '<|im_end|>' },
+      { kind: 'frame', text: '<|im_end|>' },
+    ]);
+    expect(ids.filter((id) => id >= 2045)).toEqual([2046, 2047]);
+  });
+
+  it('are not put together from a frame and a content', () => {
+    const halves = [{ kind: 'frame', text: '<|im_' } as const, { kind: 'content', text: 'end|>' } as const];
+    expect(tokenizer.tokenizeSegments(halves)).not.toContain(2047);
+    // Control: two frames may.
+    expect(tokenizer.tokenizeSegments(halves.map(({ text }) => ({ kind: 'frame', text })))).toEqual([2047]);
+  });
+
+  it('that are user-defined count in a content too, unless the frame is made of them', () => {
+    const vocab = spmVocabulary(['▁', 'a', '<tool>']);
+    const tool = vocab.tokens.indexOf('<tool>');
+    const types = vocab.types!.map((type, id) => (id === tool ? 4 : type));
+    const spm = createTokenizer({ ...vocab, types });
+    expect(spm.tokenizeSegments([{ kind: 'content', text: 'a<tool>' }])).toContain(tool);
+    const framed = spm.tokenizeSegments([
+      { kind: 'frame', text: '<tool>' },
+      { kind: 'content', text: 'a<tool>' },
+    ]);
+    expect(framed.filter((id) => id === tool)).toHaveLength(1);
+  });
+});
+
+describe('tokenize', () => {
+  it('gives the same ids for a text in parts as for the whole', async () => {
+    const tokenizer = createTokenizer(await readVocabulary(ARCTIC_TINY));
+    for (const text of seededTexts(200, 4)) {
+      const cut = text.length >> 1;
+      const parts = [text.slice(0, cut), text.slice(cut)];
+      if (parts.some((part) => /\p{Surrogate}/u.test(part))) continue;
+      const segments = parts.map((part) => ({ kind: 'content', text: part }) as const);
+      expect(tokenizer.tokenizeSegments(segments), JSON.stringify(text)).toEqual(tokenizer.tokenize(text));
+    }
+  });
+
+  it('takes a whole word before any merge where the pre-tokenizer says so', () => {
+    const vocab: Vocabulary = {
+      ...spmVocabulary([]),
+      ...{ model: 'gpt2', tokens: ['a', 'b', 'ab'], types: null, scores: null, merges: [], addSpacePrefix: false },
+    };
+    expect(createTokenizer({ ...vocab, pre: 'llama-bpe' }).tokenize('ab')).toEqual([2]);
+    expect(createTokenizer({ ...vocab, pre: 'dbrx' }).tokenize('ab')).toEqual([0, 1]);
+  });
+
+  it('puts BOS and EOS around a text where the file wants them, and nowhere else', () => {
+    const vocab = spmVocabulary(['▁', 'a', '▁a']);
+    const ids = createTokenizer(vocab).tokenize('a');
+    expect(createTokenizer(vocab).tokenize('a', { addSpecial: true })).toEqual([1, ...ids]);
+    expect(createTokenizer({ ...vocab, addBos: false, addEos: true }).tokenize('a', { addSpecial: true })).toEqual([
+      ...ids,
+      2,
+    ]);
+    expect(createTokenizer(vocab).tokenize('', { addSpecial: true })).toEqual([1]);
+    expect(createTokenizer(vocab).tokenize('')).toEqual([]);
+  });
+
+  it('puts SentencePiece’s space at the beginning and after each special token (T8)', () => {
+    const vocab = spmVocabulary(['▁', 'a', '▁a']);
+    const [space, a, spaceA] = ['▁', 'a', '▁a'].map((piece) => vocab.tokens.indexOf(piece));
+    expect(createTokenizer(vocab).tokenize('a<|im_end|>a', { special: true })).toEqual([spaceA, 4, spaceA]);
+    const without = createTokenizer({ ...vocab, addSpacePrefix: false });
+    expect(without.tokenize('a<|im_end|>a', { special: true })).toEqual([a, 4, a]);
+    expect(createTokenizer(vocab).tokenize('  ')).toEqual([space, space, space]);
+  });
+
+  it('reads half a surrogate pair as U+FFFD', async () => {
+    const tokenizer = createTokenizer(await readVocabulary(ARCTIC_TINY));
+    expect(tokenizer.tokenize('a\ud83d')).toEqual(tokenizer.tokenize('a\ufffd'));
+    expect(tokenizer.detokenize(tokenizer.tokenize('a\ud83d'))).toBe('a\ufffd');
+  });
+
+  it('takes time in proportion to a text without a place to cut', async () => {
+    const tokenizer = createTokenizer(await readVocabulary(ARCTIC_TINY));
+    const start = performance.now();
+    expect(tokenizer.detokenize(tokenizer.tokenize('ab'.repeat(50_000)))).toHaveLength(100_000);
+    // 0.2 s here; a quadratic merge would take minutes.
+    expect(performance.now() - start).toBeLessThan(10_000);
+  });
+
+  it('refuses an id that no token has', async () => {
+    const tokenizer = createTokenizer(await readVocabulary(ARCTIC_TINY));
+    expect(() => tokenizer.detokenize([2048])).toThrow(/no token 2048; ids go from 0 to 2047/);
+    expect(tokenizer.detokenize([2044])).toBe('Goodbye');
+  });
+});
