@@ -10,6 +10,10 @@ const BLOCKED_MS = 5_000;
 /** A handle that failed is never used again; three fresh ones are the limit (a broken backing store stays broken). */
 const TRIES = 3;
 const REOPEN_PAUSE_MS = 200;
+/** About this transaction's data, not about the connection: thrown on as they are, for `Database` to name. */
+const CALLERS_ERRORS = ['QuotaExceededError', 'NotReadableError', 'DataError'];
+/** Another handle may do better. */
+const LOSS_ERRORS = ['InvalidStateError', 'UnknownError', 'AbortError'];
 
 export type Mode = 'readonly' | 'readwrite';
 export type Transaction<M extends Mode> = IDBPTransaction<StoreSchema, StoreNames<StoreSchema>[], M>;
@@ -27,6 +31,9 @@ export class Connection {
   /**
    * Runs `work` in one transaction and resolves when that is complete: a request's success alone is no promise.
    * `work` awaits nothing but the transaction's own requests, and may run again on a fresh connection.
+   *
+   * @throws {StoreError} `store/blocked`, with the platform's error as its cause.
+   * @throws {DOMException} one of `CALLERS_ERRORS`.
    */
   async run<M extends Mode, T>(
     mode: M,
@@ -40,8 +47,9 @@ export class Connection {
         const tx = db.transaction(['manifests', 'marks', 'records'], mode, { durability });
         return await finished(tx, work);
       } catch (error) {
-        if (error instanceof FloeError || !isConnectionLoss(error)) throw error;
+        if (error instanceof FloeError || CALLERS_ERRORS.includes(errorName(error))) throw error;
         this.#drop(opening);
+        if (!LOSS_ERRORS.includes(errorName(error))) throw unusable(error);
         if (++failures >= TRIES) throw unusable(error);
         await this.#host.clock.sleep(REOPEN_PAUSE_MS * failures);
       }
@@ -120,12 +128,8 @@ export function errorName(error: unknown): string {
   return typeof error === 'object' && error !== null && 'name' in error ? String(error.name) : '';
 }
 
-function isConnectionLoss(error: unknown): boolean {
-  return ['InvalidStateError', 'UnknownError', 'AbortError'].includes(errorName(error));
-}
-
 function unusable(cause: unknown): StoreError {
-  return new StoreError('store/blocked', "This origin's storage can't be opened.", {
+  return new StoreError('store/blocked', `This origin's storage can't be opened (${errorName(cause)}).`, {
     remedy:
       'Close other tabs of this site and reload. If it stays so, clear the site data and download the model again.',
     retryable: true,

@@ -197,8 +197,9 @@ async function complete(
   const rootSha256 = hex(await host.sha256(recordSha256s));
   const done: Manifest = { ...manifest, state: 'complete', recordSha256s, rootSha256, fileSha256 };
   await db.putManifest(done);
-  // Asked for now that there is something worth keeping. A refusal is silent and changes nothing.
-  await host.storage?.persist().catch(() => false);
+  // Asked for now that there is something worth keeping. Not awaited: Firefox asks the person, who may take a while.
+  // A refusal changes nothing.
+  host.storage?.persist().catch(() => false);
   return done;
 }
 

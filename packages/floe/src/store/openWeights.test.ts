@@ -296,6 +296,16 @@ describe('without a store', () => {
   });
 });
 
+it('reads a URL into memory where the browser forbids storage', async () => {
+  const indexedDB = new IDBFactory();
+  vi.spyOn(indexedDB, 'open').mockImplementation(() => {
+    throw new DOMException('denied', 'SecurityError');
+  });
+  const opened = await open({}, { ...host, indexedDB });
+  await expectRight(opened);
+  expect(opened.weights.notices[0]).toMatchObject({ kind: 'not-stored' });
+});
+
 describe('deleteModel', () => {
   it('refuses while the model is open, and leaves nothing once it is closed', async () => {
     const opened = await open();

@@ -1,6 +1,7 @@
 /** From what a person named to weights that can be read: out of the store, into it, or in place. */
 import { NetError, StoreError } from '../errors/index.ts';
 import type { Host } from '../host/index.ts';
+import { errorName } from './connection.ts';
 import { Database } from './database.ts';
 import { type Download, downloadModel, modelId } from './download.ts';
 import { downloadLock, modelLock, shareLock, withLock } from './locks.ts';
@@ -47,7 +48,13 @@ export async function openWeights<G extends { readonly headerBytes: number }>(
   options: OpenWeightsOptions<G>,
 ): Promise<OpenedWeights<G>> {
   const url = storedName(host, model);
-  if (url !== null && host.indexedDB) return openStored(host, host.indexedDB, model, url, options);
+  if (url !== null && host.indexedDB) {
+    try {
+      return await openStored(host, host.indexedDB, model, url, options);
+    } catch (error) {
+      if (!isStorageForbidden(error)) throw error;
+    }
+  }
   const source = await openSource(host, model, options);
   try {
     return source.local ? await openLocal(source, options) : await openInMemory(source, options);
@@ -55,6 +62,11 @@ export async function openWeights<G extends { readonly headerBytes: number }>(
     await source.close();
     throw error;
   }
+}
+
+/** Site data switched off, or a frame that may have none: as good as no storage. */
+function isStorageForbidden(error: unknown): boolean {
+  return error instanceof StoreError && errorName(error.cause) === 'SecurityError';
 }
 
 async function openLocal<G extends { readonly headerBytes: number }>(

@@ -34,6 +34,15 @@ describe('packRecord', () => {
     expect(record.slice(45 * 4).every((byte) => byte === 0)).toBe(true);
   });
 
+  it('names the tensor whose scale is not finite', async () => {
+    const plan = plans.at(-1)!;
+    const damaged = async (offset: number, length: number) => file.slice(offset, offset + length).fill(0x7c);
+    await expect(packRecord(plan, damaged)).rejects.toMatchObject({
+      code: 'gguf/invalid',
+      details: { tensor: 'ffn_gate_exps', offset: plan.matrices[0]!.sources[0]!.offset },
+    });
+  });
+
   it('refuses a plan whose rows are not those of its sources', async () => {
     const [matrix] = plans[0]!.matrices;
     const wrong = { ...plans[0]!, matrices: [{ ...matrix!, nRows: 2 }] };

@@ -1,5 +1,5 @@
 /** A record as the GPU reads it, made from the rows of a GGUF file. */
-import { InternalError } from '../errors/index.ts';
+import { GgufError, InternalError } from '../errors/index.ts';
 import { fileRowBytes, formatByName, planeBytes } from '../quant/index.ts';
 import type { MatrixPlan, RecordPlan } from './record.ts';
 
@@ -53,12 +53,16 @@ async function packMatrix(
     const nRows = source.sizeBytes / rowBytes;
     for (let done = 0; done < nRows; done += rowsAtOnce) {
       const bytes = await readSource(source.offset + done * rowBytes, Math.min(rowsAtOnce, nRows - done) * rowBytes);
-      for (let at = 0; at < bytes.length; at += rowBytes, row++) {
-        format.packRow(
-          bytes.subarray(at, at + rowBytes),
-          planeRow(record, matrix.mainOffset, row, main),
-          planeRow(record, matrix.sideOffset, row, side),
-        );
+      try {
+        for (let at = 0; at < bytes.length; at += rowBytes, row++) {
+          format.packRow(
+            bytes.subarray(at, at + rowBytes),
+            planeRow(record, matrix.mainOffset, row, main),
+            planeRow(record, matrix.sideOffset, row, side),
+          );
+        }
+      } catch (error) {
+        throw inTensor(source.tensor, source.offset, error);
       }
     }
   }
@@ -74,6 +78,14 @@ function planeRow(record: Uint8Array, planeOffset: number, row: number, rowBytes
   return rowBytes === 0
     ? record.subarray(0, 0)
     : record.subarray(planeOffset + row * rowBytes, planeOffset + (row + 1) * rowBytes);
+}
+
+/** What a row's format refuses, with the place in the file. */
+function inTensor(tensor: string, offset: number, error: unknown): unknown {
+  if (!(error instanceof GgufError)) return error;
+  const details = { ...error.details, tensor, offset };
+  const message = `Tensor ${tensor}, at byte ${offset}: ${error.message}`;
+  return new GgufError('gguf/invalid', message, { remedy: error.remedy, details, cause: error });
 }
 
 /** A plan that disagrees with itself is our bug, and would be silent garbage. */

@@ -25,7 +25,16 @@ interface Pinned {
 /** Asks for the file's beginning: size, version, whether ranges work, and (mostly) the header, in one request. */
 export async function openHttp(host: Host, url: URL, options: HttpOptions): Promise<ByteSource> {
   const info: RequestInfo = { name: nameOf(url), url: url.href, headers: options.headers ?? {} };
-  return withRetries(host, PROBE_POLICY, options.signal, () => probe(host, info, options));
+  return withRetries(host, PROBE_POLICY, options.signal, async () => {
+    const life = new AbortController();
+    try {
+      return await probe(host, info, options, life);
+    } catch (error) {
+      // The answer's body, which nobody reads on, would hold the connection.
+      life.abort();
+      throw error;
+    }
+  });
 }
 
 /** The URL without query and fragment. */
@@ -33,9 +42,8 @@ export function nameOf(url: URL): string {
   return url.origin === 'null' ? url.href.replace(/[?#].*$/, '') : `${url.origin}${url.pathname}`;
 }
 
-async function probe(host: Host, info: RequestInfo, options: HttpOptions): Promise<ByteSource> {
+async function probe(host: Host, info: RequestInfo, options: HttpOptions, life: AbortController): Promise<ByteSource> {
   const probeBytes = options.probeBytes ?? PROBE_BYTES;
-  const life = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, life.signal]) : life.signal;
   const response = await request(host, info, { range: [0, probeBytes - 1], signal });
   const version = versionOf(response);

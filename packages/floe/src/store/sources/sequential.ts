@@ -15,7 +15,6 @@ const KEPT_BYTES = 256 << 20;
 export function sequentialSource(host: Host, info: RequestInfo, first: Response, life: AbortController): ByteSource {
   const length = first.headers.get('Content-Length');
   if (length === null || first.headers.has('Content-Encoding')) {
-    life.abort();
     throw rangeError(info.name, 'the server knows no ranges and does not tell the size of the file');
   }
   const pinned = { sizeBytes: Number(length), version: versionOf(first) };
