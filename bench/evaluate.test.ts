@@ -1,6 +1,7 @@
 /** The evaluation counts what it says it counts. */
+
+import type { Model } from 'floe/node';
 import { describe, expect, it } from 'vitest';
-import type { Model } from '../packages/floe/src/api/types.ts';
 import { type EvalItem, evaluate, readSet } from './evaluate.ts';
 
 /** A model that answers each question with the question itself. */

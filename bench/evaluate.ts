@@ -1,5 +1,5 @@
 /** How often a model's greedy answers are the expected ones, and the ones an independent engine gave. */
-import type { ChatMessage, Model } from '../packages/floe/src/api/types.ts';
+import type { ChatMessage, Model } from 'floe/node';
 
 /** A line of a set. `answers` are an independent engine's greedy answers, by quantization ('q4_0'). */
 export interface EvalItem {

@@ -1,5 +1,5 @@
 /** For tests: a terminal without a process, and a model that always answers `SELECT 1;`. */
-import type { ChatCompletionChunk, CompletionRequest, Model } from '../../floe/src/api/types.ts';
+import type { ChatCompletionChunk, CompletionRequest, Model } from 'floe/node';
 import type { Context } from './command.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -72,6 +72,8 @@ function fakeRuntime(options: FakeOptions, calls: Call[], interrupt: AbortContro
         metadata: [
           ['big', 2n ** 53n + 1n],
           ['small', 7n],
+          ['eps', Math.fround(1e-5)],
+          ['flags', new Uint8Array([1, 0])],
           ['tokenizer.ggml.tokens', tokens],
         ],
         tensors: [{ name: 'token_embd.weight', type: 'Q8_0', shape: [9, 32], sizeBytes: 306, offset: 512 }],

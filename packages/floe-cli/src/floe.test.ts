@@ -135,11 +135,18 @@ describe('floe inspect', () => {
     const { out } = await type(['inspect', model]);
     expect(out()).toContain('GGUF v3, architecture arctic, 2.0 MiB');
     expect(out()).toContain('tokenizer.ggml.tokens  ["0", "1", "2", "3", "4", "5", … 9 in all]');
+    expect(out()).toMatch(/^eps +0\.00001$/m);
+    expect(out()).toMatch(/^flags +\[1, 0\]$/m);
     expect(out()).toMatch(/token_embd\.weight\s+Q8_0\s+\[9, 32\]\s+0\.3 KiB/);
   });
   it('--json holds every value in full, beyond 2^53 as text', async () => {
     const found = JSON.parse((await type(['inspect', model, '--json'])).out());
-    expect(found.metadata).toMatchObject({ big: '9007199254740993', small: 7, 'tokenizer.ggml.tokens': { length: 9 } });
+    expect(found.metadata).toMatchObject({
+      big: '9007199254740993',
+      small: 7,
+      flags: [1, 0],
+      'tokenizer.ggml.tokens': { length: 9 },
+    });
     expect(found.tensors[0]).toMatchObject({ name: 'token_embd.weight', shape: [9, 32] });
   });
 });

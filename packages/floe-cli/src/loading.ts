@@ -1,5 +1,5 @@
 /** Loading a model while a person watches: one line on standard error that is drawn over and over, then taken away. */
-import type { LoadProgress, Model } from '../../floe/src/api/types.ts';
+import type { LoadProgress, Model } from 'floe/node';
 import { modelSource } from './arguments.ts';
 import type { Context, Terminal } from './command.ts';
 

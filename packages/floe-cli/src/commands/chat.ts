@@ -1,4 +1,4 @@
-import type { ChatMessage, Model } from '../../../floe/src/api/types.ts';
+import type { ChatMessage, Model } from 'floe/node';
 import { parse, samplingOptions, samplingRequest } from '../arguments.ts';
 import type { Command, Context } from '../command.ts';
 import { asTyped, forPeople, UsageError } from '../failure.ts';

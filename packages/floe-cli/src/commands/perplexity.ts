@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { Model } from '../../../floe/src/api/types.ts';
+import type { Model } from 'floe/node';
 import { parse, utf8 } from '../arguments.ts';
 import type { Command, Context } from '../command.ts';
 import { UsageError } from '../failure.ts';

@@ -1,4 +1,4 @@
-import type { ChatCompletionChunk, ChatMessage, CompletionRequest, Model, Usage } from '../../../floe/src/api/types.ts';
+import type { ChatCompletionChunk, ChatMessage, CompletionRequest, Model, Usage } from 'floe/node';
 import { parse, samplingOptions, samplingRequest } from '../arguments.ts';
 import type { Command, Terminal } from '../command.ts';
 import { UsageError } from '../failure.ts';
