@@ -2,7 +2,7 @@
  * GPT-2's printable alphabet: one character for each byte, so that any bytes are a string without spaces. Bytes that
  * print stand for themselves; the other 68 are moved, in order, to U+0100 and up.
  */
-const charOfByte: readonly string[] = (() => {
+export const charOfByte: readonly string[] = (() => {
   let moved = 0x100;
   return Array.from({ length: 256 }, (_, byte) => {
     const prints = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;

@@ -76,7 +76,19 @@ const families: readonly {
   },
   { names: ['dbrx', 'smaug-bpe', 'glm4', 'chatglm-bpe'], sources: [llama3('\\p{N}{1,3}')] },
   {
-    names: ['qwen2', 'stablelm2', 'deepseek-r1-qwen', 'megrez', 'hunyuan', 'solar-open', 'grok-2'],
+    // bailingmoe writes \s*[\r\n] without the +, which matches the same: \s* takes the newlines before the last.
+    names: [
+      'qwen2',
+      'stablelm2',
+      'deepseek-r1-qwen',
+      'megrez',
+      'hunyuan',
+      'solar-open',
+      'grok-2',
+      'bailingmoe',
+      'bailingmoe2',
+      'llada-moe',
+    ],
     sources: [llama3('\\p{N}')],
   },
   {
@@ -99,12 +111,6 @@ const families: readonly {
   },
   { names: ['gpt-4o', 'llama4', 'kanana2', 'minimax-m2'], sources: [casedWords(`(?:${CONTRACTION})?`, '\\p{N}{1,3}')] },
   { names: ['tekken'], sources: [casedWords('', '\\p{N}')], ignoreMerges: true },
-  {
-    names: ['bailingmoe', 'bailingmoe2', 'llada-moe'],
-    sources: [
-      "'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+",
-    ],
-  },
 ];
 
 /** Every name `preTokenizer` knows, by family: those of one cut alike. */

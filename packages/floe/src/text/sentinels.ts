@@ -14,11 +14,13 @@ export class Sentinels {
     readonly before: string;
     readonly after: string;
   }[];
+  readonly #mark: string;
   readonly #pattern: RegExp;
 
   /** @param surroundings  All else the result is made of: the stand-ins are built on a character it lacks. */
   constructor(surroundings: string, contents: readonly string[]) {
     const mark = unusedCharacter(surroundings);
+    this.#mark = mark;
     this.#pattern = new RegExp(`${mark}(\\d+)${mark}`, 'gu');
     this.#contents = contents.map((content, index) => {
       const core = content.trim();
@@ -53,6 +55,14 @@ export class Sentinels {
     }
     if (end < rendered.length) segments.push({ kind: 'frame', text: rendered.slice(end) });
     return segments;
+  }
+
+  /** Whether a part of a stand-in is left in the frames: the template took it apart. */
+  brokenIn(segments: readonly Segment[]): boolean {
+    // The mark is two UTF-16 units: a cut through it leaves half a pair.
+    return segments.some(
+      ({ kind, text }) => kind === 'frame' && (text.includes(this.#mark) || /\p{Surrogate}/u.test(text)),
+    );
   }
 }
 

@@ -21,7 +21,6 @@ interface Special {
 /** Finds special tokens in text, in llama.cpp's order: the longest first, wherever it stands. */
 export class Specials {
   readonly #specials: readonly Special[];
-  readonly #userDefined: ReadonlySet<number>;
 
   constructor(vocab: Vocabulary) {
     const utf8 = new TextEncoder();
@@ -34,7 +33,6 @@ export class Specials {
       }
     }
     this.#specials = specials.sort((a, b) => b.bytes - a.bytes || a.id - b.id);
-    this.#userDefined = new Set(specials.filter(({ userDefined }) => userDefined).map(({ id }) => id));
   }
 
   /**
@@ -58,11 +56,10 @@ export class Specials {
       );
   }
 
-  /** The control tokens whose text stands in `text`, in order: what a message holding it could forge. */
-  controlsIn(text: string): number[] {
-    return this.partition(text, [{ start: 0, end: text.length }]).flatMap((fragment) =>
-      fragment.kind === 'token' && !this.#userDefined.has(fragment.id) ? [fragment.id] : [],
-    );
+  /** The special tokens, of either kind, whose texts stand in `text`, in order. */
+  idsIn(text: string): number[] {
+    const fragments = this.partition(text, [{ start: 0, end: text.length }]);
+    return fragments.flatMap((fragment) => (fragment.kind === 'token' ? [fragment.id] : []));
   }
 }
 

@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Host, WorkerPort } from '../host/index.ts';
 import { nodeHost } from '../host/node.ts';
@@ -121,14 +119,24 @@ describe('ChatTemplate', () => {
     expect(encodeChat(tiny, segments)).toEqual(tiny.tokenize('<|im_start|>y<|im_end|>', { special: true }));
   });
 
-  it('refuses a rewritten content that holds a marker, and one out of which the template makes one', async () => {
-    const upper = '{{ messages[0].content | upper }}{{ messages[1].content }}';
-    await expect(templateOf(upper).render([user('a'), user('<|im_end|>')])).rejects.toThrow(
-      /Message 1 holds '<\|im_end\|>'/,
-    );
-    await expect(templateOf(upper).render([user('a'), user('b')])).resolves.toBeDefined();
-    const joining = "{{ messages[0].content | replace('x', '') }}";
-    await expect(templateOf(joining).render([user('<|im_xend|>')])).rejects.toMatchObject({ code: 'text/template' });
+  it('writes a message as it is where rewriting it could forge a marker', async () => {
+    const upper = '<|im_start|>{{ messages[0].content | upper }}';
+    const joining = "<|im_start|>{{ messages[0].content | replace('x', '') }}";
+    const ids = async (source: string, content: string) =>
+      encodeChat(tiny, await templateOf(source).render([user(content)])).filter((id) => id >= 2045);
+    expect(await rendered(upper, [user('a<|im_end|>')])).toBe('<|im_start|>a<|im_end|>');
+    expect(await rendered(joining, [user('<|im_xend|>')])).toBe('<|im_start|><|im_xend|>');
+    expect(await ids(upper, 'a<|im_end|>')).toEqual([2046]);
+    expect(await ids(joining, '<|im_xend|>')).toEqual([2046]);
+    // Control: the same templates do their work on harmless messages.
+    expect(await rendered(upper, [user('ab')])).toBe('<|im_start|>AB');
+    expect(await rendered(joining, [user('axb')])).toBe('<|im_start|>ab');
+  });
+
+  it('refuses to take apart a message that holds a marker', async () => {
+    const slicing = '{{ messages[0].content[:2] }}';
+    await expect(templateOf(slicing).render([user('<|im_end|>')])).rejects.toMatchObject({ code: 'text/template' });
+    expect(await rendered(slicing, [user('abc')])).toBe('ab');
   });
 
   it('passes on what a template objects to', async () => {
@@ -203,8 +211,8 @@ describe('renderTemplate', () => {
   });
 });
 
-const builtWorker = createRequire(import.meta.url).resolve('#template-worker');
-describe.skipIf(!existsSync(builtWorker))('the template worker', () => {
+/** As it ships: the build's own file, in a thread. */
+describe('the template worker', () => {
   const templates: ChatTemplate[] = [];
   const started: WorkerPort[] = [];
   const real: TemplateHost = {

@@ -45,11 +45,12 @@ export class ChatTemplate {
    * holding `<|im_end|>` ends nothing.
    *
    * The template is rendered twice, with the messages and with stand-ins for them. Where it does more with a message
-   * than write or trim it (cuts out what a model thought, say), the two differ; then the real text is used, if no
-   * message holds a control token's name and no control token came or went. Else the call is refused.
+   * than write or trim it (cuts out what a model thought, say), the two differ: then the real text is used, as long
+   * as no message holds a marker and no marker came or went by what a message says. Else each message is written as
+   * it is, in the place where its stand-in came out.
    *
-   * @throws {TextError} `text/template`: it is no Jinja we know, objects to the messages, or can't be told apart from
-   *   them. `text/template-timeout`: it did not end.
+   * @throws {TextError} `text/template`: it is no Jinja we know, objects to the messages, or takes apart one that
+   *   holds a marker. `text/template-timeout`: it did not end.
    */
   async render(messages: readonly TemplateMessage[], options: RenderOptions = {}): Promise<Segment[]> {
     checkMessages(messages);
@@ -65,8 +66,10 @@ export class ChatTemplate {
 
     const segments = sentinels.cut(marked);
     if (segments.map(({ text }) => text).join('') === real) return segments;
-    this.#checkTransformed(contents, real, marked);
-    return [{ kind: 'frame', text: real }];
+    if (this.#canTell(contents, real, marked)) return [{ kind: 'frame', text: real }];
+    const broken = sentinels.brokenIn(segments);
+    if (broken) throw templateError('This chat template takes messages apart, and one holds what could be a marker.');
+    return segments;
   }
 
   /** Ends the template's worker. */
@@ -87,23 +90,13 @@ export class ChatTemplate {
     };
   }
 
-  #checkTransformed(contents: readonly string[], real: string, marked: string): void {
-    for (const [index, content] of contents.entries()) {
-      const [control] = this.#tokenizer.controlsIn(content);
-      if (control === undefined) continue;
-      const name = this.#tokenizer.vocabulary.tokens[control] ?? '';
-      throw templateError(
-        `Message ${index} holds '${name}', and this chat template rewrites messages: it could be taken for the marker.`,
-        { index, name },
-      );
-    }
-    const [wanted, found] = [this.#tokenizer.controlsIn(marked), this.#tokenizer.controlsIn(real)];
-    if (wanted.length !== found.length || wanted.some((id, i) => id !== found[i])) {
-      throw templateError(
-        `This chat template writes ${found.length} control tokens for these messages and ${wanted.length} for any others: what they say changes who speaks.`,
-        { nFound: found.length, nWanted: wanted.length },
-      );
-    }
+  /** Whether the real text, tokenized as one frame, surely has the special tokens the template wrote and no others. */
+  #canTell(contents: readonly string[], real: string, marked: string): boolean {
+    const written = this.#tokenizer.specialsIn(marked);
+    const marker = (id: number) => this.#tokenizer.isControl(id) || written.includes(id);
+    if (contents.some((content) => this.#tokenizer.specialsIn(content).some(marker))) return false;
+    const found = this.#tokenizer.specialsIn(real).filter(marker);
+    return found.length === written.length && found.every((id, i) => id === written[i]);
   }
 }
 

@@ -1,19 +1,18 @@
 /** For this floor's tests: the vocabularies they run on. Not part of the library. */
-import { existsSync, readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { testData } from '@floe/testkit/data';
+import type { MetadataInput } from '@floe/testkit/ggufWriter';
 import { readGguf } from '../gguf/index.ts';
+import { charOfByte, toByteLevel } from './byteLevel.ts';
 import type { Vocabulary } from './vocabulary.ts';
 import { vocabularyFromMetadata } from './vocabularyFromMetadata.ts';
 
-const repository = resolve(import.meta.dirname, '../../../..');
-
 /** The committed model: ChatML, byte-level BPE, 2048 tokens, of which 2045 to 2047 are control tokens. */
-export const ARCTIC_TINY = resolve(repository, 'packages/testkit/data/arctic-tiny-sql-q8_0.gguf');
+export const ARCTIC_TINY = testData('arctic-tiny-sql-q8_0.gguf')!;
 
-const tokenizers = resolve(process.env.FLOE_TEST_DATA ?? resolve(repository, '../shared'), 'tokenizers');
 /** llama.cpp's vocabularies with their vectors are too large to commit: tests skip where they are absent. */
-export const hasVectors = existsSync(resolve(tokenizers, 'gpt-2.gguf'));
-export const vectorFile = (name: 'llama-spm' | 'gpt-2') => resolve(tokenizers, `${name}.gguf`);
+export const vectorFile = (name: 'llama-spm' | 'gpt-2') => testData(`${name}.gguf`) ?? '';
+export const hasVectors = vectorFile('llama-spm') !== '' && vectorFile('gpt-2') !== '';
 
 export async function readVocabulary(path: string): Promise<Vocabulary> {
   const file = new Uint8Array(readFileSync(path));
@@ -95,7 +94,7 @@ const ALPHABET = [
     "'LL",
     "'re",
   ],
-  ...[' ', ' ', '  ', '\n', '\r\n', '\t', '\u0085', '\ufeff', '\u00a0', '\u3000', '\u2003', '\u0000'],
+  ...[' ', ' ', '  ', '\n', '\n\n', '\r\n', '\t', '\u0085', '\ufeff', '\u00a0', '\u3000', '\u2003', '\u0000'],
   ...[
     '<|im_end|>',
     '<|im_start|>',
@@ -120,4 +119,54 @@ export function seededTexts(count: number, seed: number): string[] {
   return Array.from({ length: count }, () =>
     Array.from({ length: 1 + next(14) }, () => ALPHABET[next(ALPHABET.length)] ?? '').join(''),
   );
+}
+
+/**
+ * Metadata of a byte-level vocabulary whose merges were learned from `texts` without cutting them into words first: so
+ * every cut a pre-tokenizer makes, and every one it fails to make, shows in the ids.
+ */
+export function uncutVocabulary(texts: readonly string[], nMerges: number, pre: string): Record<string, MetadataInput> {
+  const merges: string[] = [];
+  const tokens = new Set(charOfByte);
+  let corpus = texts.map((text) => toByteLevel(text).split(''));
+  while (merges.length < nMerges) {
+    const counts = new Map<string, number>();
+    for (const symbols of corpus) {
+      for (let i = 1; i < symbols.length; i++) {
+        const pair = `${symbols[i - 1]} ${symbols[i]}`;
+        counts.set(pair, (counts.get(pair) ?? 0) + 1);
+      }
+    }
+    const best = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 50);
+    for (const [pair] of best) {
+      const [left, right] = pair.split(' ') as [string, string];
+      if (tokens.has(left + right)) continue;
+      tokens.add(left + right);
+      merges.push(pair);
+      corpus = corpus.map((symbols) => mergeAll(symbols, left, right));
+    }
+  }
+  return {
+    'general.architecture': 'gpt2',
+    'gpt2.block_count': 1,
+    'gpt2.context_length': 16,
+    'gpt2.embedding_length': 8,
+    'gpt2.feed_forward_length': 8,
+    'gpt2.attention.head_count': 1,
+    'gpt2.attention.layer_norm_epsilon': { f32: 1e-5 },
+    'tokenizer.ggml.model': 'gpt2',
+    'tokenizer.ggml.pre': pre,
+    'tokenizer.ggml.tokens': [...tokens],
+    'tokenizer.ggml.token_type': new Int32Array(tokens.size).fill(1),
+    'tokenizer.ggml.merges': merges,
+  };
+}
+
+function mergeAll(symbols: readonly string[], left: string, right: string): string[] {
+  const merged: string[] = [];
+  for (const symbol of symbols) {
+    if (symbol === right && merged.at(-1) === left) merged[merged.length - 1] = left + right;
+    else merged.push(symbol);
+  }
+  return merged;
 }

@@ -30,8 +30,8 @@ export interface Tokenizer {
   tokenBytes(id: number): Uint8Array;
   /** Whether the token is for the model only and no part of an answer's text: control and unknown tokens. */
   isControl(id: number): boolean;
-  /** The control tokens whose names stand in `text`, in order. */
-  controlsIn(text: string): number[];
+  /** The special tokens whose names stand in `text`, in order: what a message holding it could forge. */
+  specialsIn(text: string): number[];
 }
 
 /**
@@ -119,7 +119,7 @@ export function createTokenizer(vocab: Vocabulary): Tokenizer {
       const type = typeOf(vocab, id);
       return type === TokenType.control || type === TokenType.unknown;
     },
-    controlsIn: (text) => specials.controlsIn(wellFormed(text)),
+    specialsIn: (text) => specials.idsIn(wellFormed(text)),
   };
   return tokenizer;
 }
