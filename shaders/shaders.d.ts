@@ -1,5 +1,10 @@
 // Generated from the WGSL by `pnpm gen`; a test holds it to its source.
 
+declare module '#shaders/argmax.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ logits: 'read'; sampled: 'readWrite'; tokens: 'readWrite' }, { nVocab: 'u32' }, never, never>;
+  export default shader;
+}
+
 declare module '#shaders/attentionCooperative.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ q: 'read'; kCache: 'read'; vCache: 'read'; nKeys: 'read'; y: 'readWrite' }, { nTokens: 'u32'; nHeads: 'u32'; nKvHeads: 'u32'; nCacheSlots: 'u32'; qStride: 'u32'; scale: 'f32'; stage: 'u32' }, never, never>;
   export default shader;
@@ -55,6 +60,11 @@ declare module '#shaders/route.wgsl' {
   export default shader;
 }
 
+declare module '#shaders/sample.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ logits: 'read'; sampling: 'read'; sampled: 'readWrite'; tokens: 'readWrite' }, { nVocab: 'u32' }, never, never>;
+  export default shader;
+}
+
 declare module '#shaders/parts/columns_dense.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
@@ -91,6 +101,11 @@ declare module '#shaders/parts/matmulGroup.wgsl' {
 }
 
 declare module '#shaders/parts/matmulHead.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/order.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
 }

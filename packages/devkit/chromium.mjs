@@ -7,12 +7,26 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
-const SYSTEM_PATHS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome', '/usr/bin/google-chrome-stable',
-  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome', 'C:/Program Files/Google/Chrome/Application/chrome.exe'];
+const SYSTEM_PATHS = [
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+  '/usr/bin/google-chrome-stable',
+  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+  'C:/Program Files/Google/Chrome/Application/chrome.exe',
+];
 
 /** Flags under which a headless Chromium has WebGPU without a GPU and keeps to itself. */
-export const chromiumFlags = ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--disable-quic',
-  '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+export const chromiumFlags = [
+  '--no-sandbox',
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
 
 /** The path of a Chromium that is there, or null. */
 export function findChromium() {
@@ -56,7 +70,8 @@ export function ensureChromium() {
 
 /** Environment under which Node's `webgpu` finds a Vulkan: the system's own GPU, else Chromium's SwiftShader. */
 export function vulkanEnv() {
-  if (process.env.VK_ICD_FILENAMES || process.env.FLOE_SYSTEM_VULKAN || process.platform !== 'linux' || hasGpuDriver()) return {};
+  if (process.env.VK_ICD_FILENAMES || process.env.FLOE_SYSTEM_VULKAN || process.platform !== 'linux' || hasGpuDriver())
+    return {};
   const chromium = findChromium();
   const dir = ['/usr/lib/chromium', '/opt/google/chrome', chromium && dirname(chromium)].find(
     (path) => path && existsSync(join(path, 'vk_swiftshader_icd.json')),
@@ -69,5 +84,8 @@ export function vulkanEnv() {
 
 /** True where the kernel offers a render node, so that the system's Vulkan driver is worth asking. */
 function hasGpuDriver() {
-  return existsSync('/dev/nvidiactl') || (existsSync('/dev/dri') && readdirSync('/dev/dri').some((f) => f.startsWith('renderD')));
+  return (
+    existsSync('/dev/nvidiactl') ||
+    (existsSync('/dev/dri') && readdirSync('/dev/dri').some((f) => f.startsWith('renderD')))
+  );
 }

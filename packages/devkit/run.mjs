@@ -5,6 +5,7 @@ import { mkdirSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
+import { buildLibraryIfStale } from './buildLibrary.mjs';
 import { vulkanEnv } from './chromium.mjs';
 import { wgslPlugin } from './wgsl.mjs';
 
@@ -15,12 +16,22 @@ const input = resolve(entry);
 const outDir = join(dirname(input), 'node_modules/.floe-run');
 mkdirSync(outDir, { recursive: true });
 const file = join(outDir, `${basename(input, '.ts')}-${process.pid}.mjs`);
+buildLibraryIfStale();
 const bundle = await rolldown({
   input,
   platform: 'node',
   plugins: [wgslPlugin()],
-  external: (id) => !/^[./#]|^floe|^@floe/.test(id) && !id.startsWith(root),
-  tsconfig: join(root, 'tsconfig.json'),
+  // The library as it is published, and what can't be bundled; all else is.
+  external: [
+    /^node:/,
+    /^floe(\/|$)/,
+    'webgpu',
+    'node-llama-cpp',
+    'playwright-core',
+    '@playwright/test',
+    'rolldown',
+    'vite',
+  ],
   logLevel: 'warn',
 });
 await bundle.write({ file, format: 'esm', codeSplitting: false, sourcemap: 'inline' });

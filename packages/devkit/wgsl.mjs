@@ -70,7 +70,10 @@ function structMembers(text, structName) {
 
 /** Every shader and part, by their paths below shaders/. */
 export function allShaders() {
-  const list = (dir) => readdirSync(join(shadersDir, dir)).filter((f) => f.endsWith('.wgsl')).sort();
+  const list = (dir) =>
+    readdirSync(join(shadersDir, dir))
+      .filter((f) => f.endsWith('.wgsl'))
+      .sort();
   return [
     ...list('.').map((file) => join(shadersDir, file)),
     ...list('parts').map((file) => join(shadersDir, 'parts', file)),

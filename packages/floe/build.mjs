@@ -15,7 +15,7 @@ async function build(platform, input) {
   const bundle = await rolldown({
     input,
     platform,
-    external: /^node:/,
+    external: [/^node:/, 'webgpu'],
     plugins: [wgslPlugin()],
     transform: { target: 'es2022' },
     tsconfig: join(here, '../../tsconfig.json'),

@@ -3,13 +3,26 @@ import { ContextError } from '../errors/index.ts';
 import { type Device, type Graph, type PendingRead, Readback, Recorder, readBuffer, whole } from '../gpu/index.ts';
 import { argmax, sample } from '../kernels/index.ts';
 import { KvCache } from '../kv/index.ts';
-import { type Activations, makeActivations, type PlacedModel, recordStep, ropeAngles, type WantedLogits } from '../model/index.ts';
+import {
+  type Activations,
+  makeActivations,
+  type PlacedModel,
+  recordStep,
+  ropeAngles,
+  type WantedLogits,
+} from '../model/index.ts';
 import { rowStride } from '../quant/index.ts';
 
 /** How the next id is picked: the likeliest, or drawn with these parameters. */
 export type Picking =
   | { readonly kind: 'greedy' }
-  | { readonly kind: 'sample'; readonly temperature: number; readonly topK: number; readonly topP: number; readonly minP: number };
+  | {
+      readonly kind: 'sample';
+      readonly temperature: number;
+      readonly topK: number;
+      readonly topP: number;
+      readonly minP: number;
+    };
 
 /** Tokens of a prompt that go through the layers together. */
 const PROMPT_CHUNK = 128;

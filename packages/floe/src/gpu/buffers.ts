@@ -53,7 +53,8 @@ export class BufferAccount {
   }
 
   destroy(buffer: GPUBuffer): void {
-    if (!this.live.delete(buffer)) throw new InternalError(`buffer ${buffer.label} was not made here, or twice destroyed`);
+    if (!this.live.delete(buffer))
+      throw new InternalError(`buffer ${buffer.label} was not made here, or twice destroyed`);
     buffer.destroy();
   }
 

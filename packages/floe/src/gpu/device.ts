@@ -1,4 +1,4 @@
-import { FloeError, GpuError } from '../errors/index.ts';
+import { type FloeError, GpuError } from '../errors/index.ts';
 import { BufferAccount } from './buffers.ts';
 import { PipelineCache } from './pipelines.ts';
 
@@ -92,15 +92,22 @@ export async function openDevice(gpu: GPU | null, options: DeviceOptions = {}): 
   if (!gpu) throw new GpuError('gpu/unavailable', 'This browser has no WebGPU (navigator.gpu is missing).', { remedy });
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) throw new GpuError('gpu/unavailable', 'WebGPU is there, but it found no GPU adapter.', { remedy });
-  const device = await adapter.requestDevice(options.limits === 'default' ? {} : everythingOf(adapter)).catch((cause) => {
-    throw new GpuError('gpu/unavailable', `The GPU adapter refused a device: ${String(cause?.message ?? cause)}`, {
-      remedy,
-      cause,
+  const device = await adapter
+    .requestDevice(options.limits === 'default' ? {} : everythingOf(adapter))
+    .catch((cause) => {
+      throw new GpuError('gpu/unavailable', `The GPU adapter refused a device: ${String(cause?.message ?? cause)}`, {
+        remedy,
+        cause,
+      });
     });
-  });
   const software = isSoftware(adapter);
-  const description = adapter.info.description || adapter.info.device || adapter.info.architecture || adapter.info.vendor;
-  return new Device(device, { description: description || 'unnamed adapter', software }, options.family ?? (software ? 'thread' : 'cooperative'));
+  const description =
+    adapter.info.description || adapter.info.device || adapter.info.architecture || adapter.info.vendor;
+  return new Device(
+    device,
+    { description: description || 'unnamed adapter', software },
+    options.family ?? (software ? 'thread' : 'cooperative'),
+  );
 }
 
 const LIMITS = [
@@ -124,6 +131,8 @@ function isSoftware(adapter: GPUAdapter): boolean {
   const info = adapter.info;
   return (
     info.isFallbackAdapter === true ||
-    /swiftshader|llvmpipe|lavapipe|warp|basic render/i.test(`${info.vendor} ${info.architecture} ${info.description} ${info.device}`)
+    /swiftshader|llvmpipe|lavapipe|warp|basic render/i.test(
+      `${info.vendor} ${info.architecture} ${info.description} ${info.device}`,
+    )
   );
 }

@@ -56,11 +56,15 @@ export class PipelineCache {
       });
       return { pipeline, layout };
     } catch (cause) {
-      throw new GpuError('gpu/compile', `The kernel ${label} did not compile: ${String((cause as Error).message ?? cause)}`, {
-        remedy: 'This is a fault of Floe or of the driver: please report it with the browser and GPU you have.',
-        details: { kernel: label },
-        cause,
-      });
+      throw new GpuError(
+        'gpu/compile',
+        `The kernel ${label} did not compile: ${String((cause as Error).message ?? cause)}`,
+        {
+          remedy: 'This is a fault of Floe or of the driver: please report it with the browser and GPU you have.',
+          details: { kernel: label },
+          cause,
+        },
+      );
     }
   }
 

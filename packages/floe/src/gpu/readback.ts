@@ -46,7 +46,12 @@ export interface PendingRead {
 }
 
 /** Reads a range once. For loading, tests and log-probabilities, not for the way of a token. */
-export async function readBuffer(device: Device, buffer: GPUBuffer, offset: number, sizeBytes: number): Promise<ArrayBuffer> {
+export async function readBuffer(
+  device: Device,
+  buffer: GPUBuffer,
+  offset: number,
+  sizeBytes: number,
+): Promise<ArrayBuffer> {
   const readback = new Readback(device, sizeBytes);
   const encoder = device.gpu.createCommandEncoder();
   const pending = readback.copy(encoder, buffer, offset, sizeBytes);

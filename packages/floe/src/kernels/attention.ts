@@ -1,6 +1,6 @@
-import type { BufferView, Recorder } from '../gpu/index.ts';
 import attentionCooperativeWgsl from '#shaders/attentionCooperative.wgsl';
 import attentionThreadWgsl from '#shaders/attentionThread.wgsl';
+import type { BufferView, Recorder } from '../gpu/index.ts';
 import type { AttentionShape } from './ropeAppend.ts';
 
 export interface AttentionArgs {

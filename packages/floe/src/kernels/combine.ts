@@ -1,6 +1,6 @@
+import combineWgsl from '#shaders/combine.wgsl';
 import type { BufferView, Recorder } from '../gpu/index.ts';
 import { rowStride } from '../quant/index.ts';
-import combineWgsl from '#shaders/combine.wgsl';
 import type { Route } from './matmul.ts';
 
 export interface CombineArgs {

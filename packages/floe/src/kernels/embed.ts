@@ -1,6 +1,6 @@
+import embedWgsl from '#shaders/embed.wgsl';
 import type { BufferView, Recorder } from '../gpu/index.ts';
 import { GROUP_ELEMENTS, rowStride } from '../quant/index.ts';
-import embedWgsl from '#shaders/embed.wgsl';
 import { type DenseMatrix, unpackParts } from './matrix.ts';
 
 /** x[T, modelDim] = rows `tokens[T]` of `w` [nVocab, modelDim], unpacked. */

@@ -1,5 +1,5 @@
-import type { Recorder } from '../gpu/index.ts';
 import groupByExpertWgsl from '#shaders/groupByExpert.wgsl';
+import type { Recorder } from '../gpu/index.ts';
 import type { Route } from './matmul.ts';
 
 /** Sorts the T · k (token, rank) pairs by expert, stably, into `route.starts` and `route.sorted`. */

@@ -1,3 +1,4 @@
+export { argmax } from './argmax.ts';
 export { attention } from './attention.ts';
 export { combine } from './combine.ts';
 export { embed } from './embed.ts';
@@ -7,3 +8,4 @@ export type { DenseMatrix, ExpertMatrix, ExpertPool, Matrix } from './matrix.ts'
 export { rmsNorm } from './rmsNorm.ts';
 export { type AttentionShape, type RopePairs, ropeAppend } from './ropeAppend.ts';
 export { ABSENT, denseStage, expertStage, NO_FAULT, route } from './route.ts';
+export { sample } from './sample.ts';

@@ -1,13 +1,13 @@
-import type { BufferView, Device, Recorder, ShaderPart } from '../gpu/index.ts';
-import { GROUP_ELEMENTS, rowStride } from '../quant/index.ts';
+import matmulCooperativeWgsl from '#shaders/matmulCooperative.wgsl';
+import matmulThreadWgsl from '#shaders/matmulThread.wgsl';
 import columnsDense from '#shaders/parts/columns_dense.wgsl';
 import columnsGrouped from '#shaders/parts/columns_grouped.wgsl';
 import columnsPairs from '#shaders/parts/columns_pairs.wgsl';
 import outputAdd from '#shaders/parts/output_add.wgsl';
 import outputStore from '#shaders/parts/output_store.wgsl';
 import outputSwiglu from '#shaders/parts/output_swiglu.wgsl';
-import matmulCooperativeWgsl from '#shaders/matmulCooperative.wgsl';
-import matmulThreadWgsl from '#shaders/matmulThread.wgsl';
+import type { BufferView, Device, Recorder, ShaderPart } from '../gpu/index.ts';
+import { GROUP_ELEMENTS, rowStride } from '../quant/index.ts';
 import { lanesPart } from './lanes.ts';
 import { type DenseMatrix, type ExpertMatrix, type Matrix, unpackParts } from './matrix.ts';
 

@@ -1,10 +1,10 @@
-import type { BufferView, ShaderPart } from '../gpu/index.ts';
-import type { FormatName } from '../quant/index.ts';
 import unpackBf16 from '#shaders/parts/unpack_bf16.wgsl';
 import unpackF16 from '#shaders/parts/unpack_f16.wgsl';
 import unpackF32 from '#shaders/parts/unpack_f32.wgsl';
 import unpackQ4_0 from '#shaders/parts/unpack_q4_0.wgsl';
 import unpackQ8_0 from '#shaders/parts/unpack_q8_0.wgsl';
+import type { BufferView, ShaderPart } from '../gpu/index.ts';
+import type { FormatName } from '../quant/index.ts';
 
 /** A matrix [nRows, rowElements] that lies packed in a GPU buffer, alone or at an offset in each slot of a pool. */
 export interface Matrix {

@@ -1,7 +1,7 @@
-import type { BufferView, Recorder } from '../gpu/index.ts';
-import { rowStride } from '../quant/index.ts';
 import rmsNormCooperativeWgsl from '#shaders/rmsNormCooperative.wgsl';
 import rmsNormThreadWgsl from '#shaders/rmsNormThread.wgsl';
+import type { BufferView, Recorder } from '../gpu/index.ts';
+import { rowStride } from '../quant/index.ts';
 import { lanesPart } from './lanes.ts';
 
 export interface RmsNormArgs {

@@ -1,6 +1,6 @@
-import type { BufferView, Recorder, ShaderPart } from '../gpu/index.ts';
 import pairsInterleaved from '#shaders/parts/pairs_interleaved.wgsl';
 import ropeAppendWgsl from '#shaders/ropeAppend.wgsl';
+import type { BufferView, Recorder, ShaderPart } from '../gpu/index.ts';
 
 /** Which dimensions of a head turn together. */
 export type RopePairs = 'interleaved';

@@ -1,5 +1,5 @@
-import type { BufferView, Recorder } from '../gpu/index.ts';
 import routeWgsl from '#shaders/route.wgsl';
+import type { BufferView, Recorder } from '../gpu/index.ts';
 import type { Route } from './matmul.ts';
 
 /** A page-table entry: no slot holds this expert. */

@@ -1,4 +1,4 @@
-import { type Device, whole, type BufferView } from '../gpu/index.ts';
+import { type BufferView, type Device, whole } from '../gpu/index.ts';
 
 /** The key-value cache of one conversation: per layer, keys and values [nKvHeads, nSlots, headDim] in f32. */
 export class KvCache {

@@ -38,7 +38,9 @@ export function makeActivations(device: Device, plan: ModelPlan, nTokens: number
   const made: GPUBuffer[] = [];
   const buffer = (label: string, nValues: number): BufferView => {
     // A zero-sized one is never bound, but every name exists.
-    const view = whole(device.buffers.storage('activations', label, roundUp(Math.max(4, nValues * 4), BINDING_ALIGNMENT)));
+    const view = whole(
+      device.buffers.storage('activations', label, roundUp(Math.max(4, nValues * 4), BINDING_ALIGNMENT)),
+    );
     made.push(view.buffer);
     return view;
   };

@@ -70,4 +70,3 @@ export function decoderShape(meta: Hyperparameters): ModelShape {
     nCtxTrain: meta.u32('context_length', { min: 1, max: 1 << 24 }),
   };
 }
-

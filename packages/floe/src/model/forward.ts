@@ -41,16 +41,16 @@ export function recordStep(
   nTokens: number,
   wanted: WantedLogits,
 ): void {
-  embed(rec, { tokens: s.tokens, w: model.tokenEmbd, x: s.x, nTokens });                 // [T, modelDim]
+  embed(rec, { tokens: s.tokens, w: model.tokenEmbd, x: s.x, nTokens }); // [T, modelDim]
   const block = blocks[model.plan.feedForward];
   model.layers.forEach((w, layer) => block({ rec, model, layer, w, kv, s, nTokens }));
   if (wanted === 'none') return;
 
   // Behind the last layer's experts: its stage is that of a layer more.
   const stage = denseStage(model.layers.length);
-  norm(rec, model, s.x, model.outputNorm, s.h, nTokens, stage);                          // [T, modelDim]
+  norm(rec, model, s.x, model.outputNorm, s.h, nTokens, stage); // [T, modelDim]
   const rows = wanted === 'all' ? { nTokens } : { nTokens: 1, firstRow: nTokens - 1 };
-  matmul(rec, { x: s.h, w: model.output, y: s.logits, ...rows, stage });                 // [T or 1, nVocab]
+  matmul(rec, { x: s.h, w: model.output, y: s.logits, ...rows, stage }); // [T or 1, nVocab]
 }
 
 /** One function for each kind of block; the choice is made once, for all layers. */
@@ -65,7 +65,7 @@ const blocks = {
   experts(step: LayerStep): void {
     const { rec, model, layer, w, s, nTokens } = step;
     attend(step);
-    norm(rec, model, s.x, w.ffnNorm, s.expertIn, nTokens, denseStage(layer));            // [T, modelDim]
+    norm(rec, model, s.x, w.ffnNorm, s.expertIn, nTokens, denseStage(layer)); // [T, modelDim]
     routeTokens(step);
     runExperts(step);
   },
@@ -74,7 +74,7 @@ const blocks = {
   denseBesideExperts(step: LayerStep): void {
     const { rec, model, layer, w, s, nTokens } = step;
     // Routed first, from the layer's input: an absent expert loads while attention and the MLP run.
-    norm(rec, model, s.x, w.experts!.norm!, s.expertIn, nTokens, denseStage(layer));     // [T, modelDim]
+    norm(rec, model, s.x, w.experts!.norm!, s.expertIn, nTokens, denseStage(layer)); // [T, modelDim]
     routeTokens(step);
     attend(step);
     mlp(step);
@@ -87,7 +87,7 @@ function attend({ rec, model, layer, w, kv, s, nTokens }: LayerStep): void {
   const { shape, architecture } = model.plan;
   const stage = denseStage(layer);
   const common = { shape, qStride: rowStride(shape.nHeads * shape.headDim), nCacheSlots: kv.nSlots, nTokens, stage };
-  norm(rec, model, s.x, w.attnNorm, s.h, nTokens, stage);                                // [T, modelDim]
+  norm(rec, model, s.x, w.attnNorm, s.h, nTokens, stage); // [T, modelDim]
   let yOffset = 0;
   for (const part of w.attnQkv) {
     matmul(rec, { x: s.h, w: part, y: s.qkv, nTokens, yStride: s.qkvStride, yOffset, stage }); // [T, q | k | v]
@@ -99,21 +99,21 @@ function attend({ rec, model, layer, w, kv, s, nTokens }: LayerStep): void {
     qkv: s.qkv,
     angles: s.angles,
     cacheSlots: s.cacheSlots,
-    q: s.q,                                                                              // [T, nHeads, headDim]
+    q: s.q, // [T, nHeads, headDim]
     pairs: architecture.rope,
     ropeDim: shape.ropeDim,
     qkvStride: s.qkvStride,
   });
-  attention(rec, { ...common, ...kv.at(layer), q: s.q, nKeys: s.nKeys, y: s.attn });     // [T, nHeads, headDim]
-  matmul(rec, { x: s.attn, w: w.attnOutput, y: s.x, output: 'add', nTokens, stage });    // [T, modelDim]
+  attention(rec, { ...common, ...kv.at(layer), q: s.q, nKeys: s.nKeys, y: s.attn }); // [T, nHeads, headDim]
+  matmul(rec, { x: s.attn, w: w.attnOutput, y: s.x, output: 'add', nTokens, stage }); // [T, modelDim]
 }
 
 /** x += Wdown · swiglu(norm(x)). */
 function mlp({ rec, model, layer, w, s, nTokens }: LayerStep): void {
   const stage = denseStage(layer);
-  norm(rec, model, s.x, w.ffnNorm, s.h, nTokens, stage);                                 // [T, modelDim]
+  norm(rec, model, s.x, w.ffnNorm, s.h, nTokens, stage); // [T, modelDim]
   matmul(rec, { x: s.h, w: w.dense!.gateUp, y: s.ff, output: 'swiglu', nTokens, stage }); // [T, ffDim]
-  matmul(rec, { x: s.ff, w: w.dense!.down, y: s.x, output: 'add', nTokens, stage });     // [T, modelDim]
+  matmul(rec, { x: s.ff, w: w.dense!.down, y: s.x, output: 'add', nTokens, stage }); // [T, modelDim]
 }
 
 /** Chooses experts from `s.expertIn` and looks their slots up. */
@@ -125,7 +125,7 @@ function routeTokens({ rec, model, layer, w, s, nTokens }: LayerStep): void {
     logits: s.routerLogits,
     logitStride: rowStride(nExperts),
     pageTable: { buffer: model.slots!.pageTable, offset: 0, sizeBytes: model.slots!.pageTable.size },
-    route: s.route!,                                                                     // [T, nExpertsUsed]
+    route: s.route!, // [T, nExpertsUsed]
     fault: s.fault,
     layer,
     nTokens,

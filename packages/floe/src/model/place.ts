@@ -79,7 +79,9 @@ export async function placeModel(
 function makeSlots(device: Device, plan: ModelPlan, poolBytes: number | undefined): ExpertSlots | null {
   const { nLayers, nExperts } = plan.shape;
   const first = plan.layers.find(({ experts }) => experts)?.experts?.records[0];
-  return first ? new ExpertSlots(device, { nLayers, nExperts }, slotBytesOf(plan), nLayers * nExperts, poolBytes) : null;
+  return first
+    ? new ExpertSlots(device, { nLayers, nExperts }, slotBytesOf(plan), nLayers * nExperts, poolBytes)
+    : null;
 }
 
 /** One slot size for all: a layer whose format is larger sets it. */
@@ -155,10 +157,14 @@ async function ropeFreqsOf(plan: ModelPlan, records: RecordReader): Promise<Floa
 function requireF32(record: RecordPlan): void {
   const { format } = record.matrices[0]!;
   if (format === 'F32') return;
-  throw new GgufError('gguf/unsupported-type', `${record.key} is ${format}; norms and frequencies are F32 in every GGUF.`, {
-    remedy: 'Convert the model again with a current converter.',
-    details: { tensor: record.key, type: format },
-  });
+  throw new GgufError(
+    'gguf/unsupported-type',
+    `${record.key} is ${format}; norms and frequencies are F32 in every GGUF.`,
+    {
+      remedy: 'Convert the model again with a current converter.',
+      details: { tensor: record.key, type: format },
+    },
+  );
 }
 
 function checkBinding(device: Device, { key, sizeBytes }: RecordPlan): void {

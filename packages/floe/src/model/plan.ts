@@ -46,10 +46,14 @@ export interface ModelPlan {
 export function planModel(gguf: Gguf): ModelPlan {
   const architecture = architectures.find(({ name }) => name === gguf.architecture);
   if (!architecture) {
-    throw new ModelError('model/unsupported-architecture', `The model is a ${gguf.architecture}, which Floe can't run yet.`, {
-      remedy: `Floe runs ${architectures.map(({ name }) => name).join(', ')}.`,
-      details: { architecture: gguf.architecture },
-    });
+    throw new ModelError(
+      'model/unsupported-architecture',
+      `The model is a ${gguf.architecture}, which Floe can't run yet.`,
+      {
+        remedy: `Floe runs ${architectures.map(({ name }) => name).join(', ')}.`,
+        details: { architecture: gguf.architecture },
+      },
+    );
   }
   const shape = architecture.shape(hyperparameters(gguf.metadata, gguf.architecture));
   checkShape(shape);

@@ -24,10 +24,14 @@ export class TensorShelf {
   take(name: string, shape: readonly number[]): RunnableTensor {
     const tensor = this.gguf.tensors.get(name);
     if (!tensor) {
-      throw new ModelError('model/missing-tensor', `The file has no tensor ${name}, which ${this.gguf.architecture} needs.`, {
-        remedy: 'The file was converted by another tool or for another purpose. Convert or download the model again.',
-        details: { tensor: name },
-      });
+      throw new ModelError(
+        'model/missing-tensor',
+        `The file has no tensor ${name}, which ${this.gguf.architecture} needs.`,
+        {
+          remedy: 'The file was converted by another tool or for another purpose. Convert or download the model again.',
+          details: { tensor: name },
+        },
+      );
     }
     if (tensor.shape.join() !== shape.join()) {
       throw new ModelError('model/shape', `${name} is [${tensor.shape}]; its metadata implies [${shape}].`, {
@@ -37,10 +41,14 @@ export class TensorShelf {
     }
     this.taken.add(name);
     if (!tensor.format) {
-      throw new GgufError('gguf/unsupported-type', `${name} is ${tensor.typeName}, a quantization Floe can't run yet.`, {
-        remedy: 'Take a file of the model in F32, F16, BF16, Q8_0 or Q4_0.',
-        details: { tensor: name, type: tensor.typeName },
-      });
+      throw new GgufError(
+        'gguf/unsupported-type',
+        `${name} is ${tensor.typeName}, a quantization Floe can't run yet.`,
+        {
+          remedy: 'Take a file of the model in F32, F16, BF16, Q8_0 or Q4_0.',
+          details: { tensor: name, type: tensor.typeName },
+        },
+      );
     }
     return tensor as RunnableTensor;
   }

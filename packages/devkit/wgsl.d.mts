@@ -1,0 +1,4 @@
+import type { Plugin } from 'vite';
+
+export function wgslPlugin(): Plugin;
+export function shaderTypes(): string;

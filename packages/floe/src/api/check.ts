@@ -1,0 +1,60 @@
+/** A request's arguments, checked as strictly as a file's numbers: what can't be, says so before anything runs. */
+import { RequestError } from '../errors/index.ts';
+import type { Picking } from '../generate/index.ts';
+import type { CompletionRequest } from './types.ts';
+
+/** Sampling as the runner wants it. OpenAI's default temperature is 1; small models answer better at 0.7. */
+export function pickingOf(request: CompletionRequest): Picking {
+  const temperature = inRange(request, 'temperature', 0, 100) ?? 0.7;
+  if (temperature === 0) return { kind: 'greedy' };
+  return {
+    kind: 'sample',
+    temperature,
+    topK: whole(request, 'top_k', 0, 1 << 24) ?? 0,
+    topP: inRange(request, 'top_p', 0, 1) ?? 1,
+    minP: inRange(request, 'min_p', 0, 1) ?? 0,
+  };
+}
+
+export function maxTokensOf(request: CompletionRequest): number | undefined {
+  return whole(request, 'max_tokens', 1, Number.MAX_SAFE_INTEGER);
+}
+
+export function seedOf(request: CompletionRequest, random: () => number): number {
+  return whole(request, 'seed', Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER) ?? Math.floor(random() * 2 ** 32);
+}
+
+export function stopsOf({ stop }: CompletionRequest): readonly string[] {
+  const stops = stop === undefined ? [] : typeof stop === 'string' ? [stop] : stop;
+  if (!stops.every((text) => typeof text === 'string' && text !== ''))
+    throw invalid('stop', JSON.stringify(stop), 'strings that are not empty');
+  return stops;
+}
+
+/** Ids a model has. */
+export function checkIds(ids: readonly number[], nVocab: number): void {
+  if (ids.length === 0) throw invalid('ids', '[]', 'at least one id');
+  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= nVocab);
+  if (wrong !== undefined) throw invalid('ids', String(wrong), `whole numbers from 0 to ${nVocab - 1}`);
+}
+
+type NumberKey = 'temperature' | 'top_k' | 'top_p' | 'min_p' | 'max_tokens' | 'seed';
+
+function inRange(request: CompletionRequest, key: NumberKey, min: number, max: number): number | undefined {
+  const value = request[key];
+  if (value === undefined || (typeof value === 'number' && value >= min && value <= max)) return value;
+  throw invalid(key, String(value), `a number from ${min} to ${max}`);
+}
+
+function whole(request: CompletionRequest, key: NumberKey, min: number, max: number): number | undefined {
+  const value = inRange(request, key, min, max);
+  if (value !== undefined && !Number.isInteger(value)) throw invalid(key, String(value), 'a whole number');
+  return value;
+}
+
+export function invalid(argument: string, found: string, expected: string): RequestError {
+  return new RequestError('request/invalid', `\`${argument}\` is ${found}; it should be ${expected}.`, {
+    remedy: 'Correct the argument.',
+    details: { argument, found, expected },
+  });
+}

@@ -1,0 +1,2 @@
+export { loadInThread, type ThreadOptions } from './load.ts';
+export type * from './types.ts';

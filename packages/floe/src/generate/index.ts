@@ -1,0 +1,4 @@
+export { type AnswerPart, type AnswerRequest, answer } from './answer.ts';
+export { topLogprobs } from './logprobs.ts';
+export { type Picking, Runner } from './runner.ts';
+export { StopMatcher } from './stop.ts';

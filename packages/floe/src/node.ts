@@ -1,0 +1,108 @@
+/** Floe in Node: the same runtime in this process, on the WebGPU of the npm package `webgpu`. */
+import { existsSync } from 'node:fs';
+import { type LoadOptions, loadInThread, type Model } from './api/index.ts';
+import { GpuError } from './errors/index.ts';
+import { type Gguf, readGguf } from './gguf/index.ts';
+import type { DeviceOptions } from './gpu/index.ts';
+import { nodeHost } from './host/node.ts';
+import { type ModelSource, openSource } from './store/index.ts';
+import { createTokenizer, type Tokenizer, vocabularyFromMetadata } from './text/index.ts';
+
+export type * from './api/index.ts';
+export * from './errors/errors.ts';
+export type { Tokenizer } from './text/index.ts';
+
+/** As in a page; a string that is a path of a file here is one, and the file is read in place. */
+export async function loadModel(
+  source: ModelSource,
+  options: LoadOptions & { device?: DeviceOptions } = {},
+): Promise<Model> {
+  return loadInThread(nodeHost(await nodeGpu()), asSource(source), options);
+}
+
+/** What a GGUF says of itself. */
+export interface Inspection {
+  readonly version: number;
+  readonly architecture: string;
+  /** In file order. */
+  readonly metadata: readonly (readonly [key: string, value: unknown])[];
+  readonly tensors: readonly {
+    readonly name: string;
+    readonly type: string;
+    /** Row-major: the last dimension is contiguous. */
+    readonly shape: readonly number[];
+    readonly sizeBytes: number;
+    /** From the beginning of the file. */
+    readonly offset: number;
+  }[];
+  readonly sizeBytes: number;
+}
+
+/** Metadata and tensors; works on an unknown architecture or quantization, and on a file without tensors. */
+export async function inspectModel(source: ModelSource): Promise<Inspection> {
+  const { version, architecture, metadata, tensors, sizeBytes } = await readAny(source);
+  return {
+    version,
+    architecture,
+    metadata: [...metadata.entries()].map(([key, { value }]) => [key, value] as const),
+    tensors: [...tensors.values()].map(({ name, typeName: type, shape, sizeBytes, offset }) => ({
+      name,
+      type,
+      shape,
+      sizeBytes,
+      offset,
+    })),
+    sizeBytes,
+  };
+}
+
+function readAny(source: ModelSource): Promise<Gguf> {
+  return withSource(source, (bytes) => readGguf(bytes, { onUnsupportedType: 'keep' }));
+}
+
+/** The tokenizer of a GGUF, which need not hold more than a vocabulary. */
+export async function openTokenizer(source: ModelSource): Promise<Tokenizer> {
+  const gguf = await readAny(source);
+  return createTokenizer(vocabularyFromMetadata(gguf.metadata));
+}
+
+async function withSource<T>(
+  source: ModelSource,
+  use: (bytes: Awaited<ReturnType<typeof openSource>>) => Promise<T>,
+): Promise<T> {
+  const bytes = await openSource(nodeHost(null), asSource(source));
+  try {
+    return await use(bytes);
+  } finally {
+    await bytes.close();
+  }
+}
+
+function asSource(source: ModelSource): ModelSource {
+  return typeof source === 'string' && (existsSync(source) || !/^[a-z][a-z0-9+.-]+:/i.test(source))
+    ? { path: source }
+    : source;
+}
+
+let gpu: Promise<GPU> | null = null;
+
+/** Dawn, once for the process: an adapter whose GPU object is collected takes its devices with it. */
+function nodeGpu(): Promise<GPU> {
+  gpu ??= import('webgpu').then(
+    ({ create, globals }) => {
+      Object.assign(globalThis, globals);
+      return create([]);
+    },
+    (cause) => {
+      throw new GpuError(
+        'gpu/unavailable',
+        'Node has no WebGPU of its own, and the package `webgpu` is not installed.',
+        {
+          remedy: 'Run `npm install webgpu`.',
+          cause,
+        },
+      );
+    },
+  );
+  return gpu;
+}

@@ -1,0 +1,96 @@
+/** The worker: a model in a thread of its own. */
+import { expose } from 'comlink';
+import { type ChatCompletionChunk, loadInThread, type Model } from '../api/index.ts';
+import { InternalError } from '../errors/index.ts';
+import { browserHost } from '../host/index.ts';
+import { outcomeOf, type WireAnswer, type WorkerFace } from './protocol.ts';
+
+let model: Model | null = null;
+const aborts = new Map<number, AbortController>();
+const answers = new Map<number, AsyncIterator<ChatCompletionChunk>>();
+
+function loaded(): Model {
+  if (!model) throw new InternalError('the worker was asked before its model was loaded');
+  return model;
+}
+
+/** Runs a call under a signal that `abort` fires. */
+async function abortable<T>(call: number, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  aborts.set(call, controller);
+  try {
+    return await run(controller.signal);
+  } finally {
+    aborts.delete(call);
+  }
+}
+
+function streamOf(answer: WireAnswer, signal: AbortSignal): AsyncIterable<ChatCompletionChunk> {
+  return answer.kind === 'chat'
+    ? loaded().chat.completions.create({ ...answer.request, stream: true, signal })
+    : loaded().completions.create({ ...answer.request, stream: true, signal });
+}
+
+const face: WorkerFace = {
+  load: (call, source, options, onProgress) =>
+    outcomeOf(() =>
+      abortable(call, async (signal) => {
+        model = await loadInThread(browserHost(), source, { ...options, signal, onProgress });
+        return model.info;
+      }),
+    ),
+  complete: (call, answer) =>
+    outcomeOf(() =>
+      abortable(call, async (signal) =>
+        answer.kind === 'chat'
+          ? loaded().chat.completions.create({ ...answer.request, signal })
+          : loaded().completions.create({ ...answer.request, signal }),
+      ),
+    ),
+  stream: (call, answer) =>
+    outcomeOf(async () => {
+      const controller = new AbortController();
+      aborts.set(call, controller);
+      answers.set(call, streamOf(answer, controller.signal)[Symbol.asyncIterator]());
+      return null;
+    }),
+  next: (call) =>
+    outcomeOf(async () => {
+      try {
+        const result = await answers.get(call)?.next();
+        if (result && !result.done) return result.value;
+      } catch (error) {
+        forget(call);
+        throw error;
+      }
+      forget(call);
+      return null;
+    }),
+  leave: (call) =>
+    outcomeOf(async () => {
+      const answer = answers.get(call);
+      forget(call);
+      await answer?.return?.();
+      return null;
+    }),
+  abort: (call) => aborts.get(call)?.abort(),
+  tokenize: (text, options) => outcomeOf(() => loaded().tokenize(text, options)),
+  detokenize: (ids) => outcomeOf(() => loaded().detokenize(ids)),
+  logprobs: (call, ids, top) => outcomeOf(() => abortable(call, (signal) => loaded().logprobs(ids, { top, signal }))),
+  memory: () => outcomeOf(() => loaded().memory()),
+  unload: () =>
+    outcomeOf(async () => {
+      await model?.unload();
+      return null;
+    }),
+  holdAlive: (lock) => {
+    void navigator.locks?.request(lock, () => new Promise(() => {}));
+  },
+};
+
+function forget(call: number): void {
+  answers.delete(call);
+  aborts.delete(call);
+}
+
+expose(face);
