@@ -1,0 +1,97 @@
+/** One question and its answer, as it grows. */
+import { codeBlock } from './codeBlock.ts';
+import { el } from './dom.ts';
+import { errorBox, shown } from './errors.ts';
+import { digits, duration } from './format.ts';
+import { markdown } from './markdown.ts';
+import type { AnswerEnd } from './session.ts';
+import { isSql, unknownNames } from './sql.ts';
+
+export class Answer {
+  readonly element: HTMLElement;
+  readonly #body = el('div', { class: 'answer-body', testid: 'message-assistant' });
+  readonly #foot = el('p', { class: 'answer-foot' });
+  readonly #askedAt = performance.now();
+  #firstAt = 0;
+  #nChunks = 0;
+  #frame = 0;
+  #text = '';
+
+  /** `schema` is what the names of a statement are held against; null where there are no tables. */
+  constructor(
+    question: string,
+    private readonly schema: string | null,
+  ) {
+    this.#body.append(el('span', { class: 'waiting', testid: 'waiting' }, 'Reading the question'));
+    this.element = el(
+      'article',
+      { class: 'turn', testid: 'turn' },
+      el('p', { class: 'asked', testid: 'message-user' }, question),
+      this.#body,
+      this.#foot,
+    );
+  }
+
+  get text(): string {
+    return this.#text;
+  }
+
+  add(text: string): void {
+    if (this.#firstAt === 0) this.#firstAt = performance.now();
+    this.#nChunks++;
+    this.#text += text;
+    // Drawn once a frame, however fast the tokens come.
+    this.#frame ||= requestAnimationFrame(() => this.#draw(false));
+  }
+
+  end({ finishReason, usage }: AnswerEnd): void {
+    this.#draw(true);
+    if (this.#text === '') this.#body.replaceChildren(el('span', { class: 'waiting' }, 'No answer'));
+    const firstMs = usage?.prefillMs ?? (this.#firstAt > 0 ? this.#firstAt - this.#askedAt : 0);
+    const decodeMs = usage?.decodeMs ?? performance.now() - this.#firstAt;
+    const nTokens = usage?.completion_tokens ?? this.#nChunks;
+    const stats = el('span', { testid: 'answer-stats' });
+    if (firstMs > 0) stats.append(el('span', { testid: 'first-token' }, `first token after ${duration(firstMs)}`));
+    // The first token belongs to the reading of the question, so the rate is that of the others.
+    if (nTokens > 1 && decodeMs > 0) {
+      stats.append(' · ', el('span', { testid: 'rate' }, `${digits(((nTokens - 1) * 1000) / decodeMs)} tokens/s`));
+    }
+    if (nTokens > 0) stats.append(` · ${nTokens} ${nTokens === 1 ? 'token' : 'tokens'}`);
+    this.#foot.append(stats);
+    if (finishReason === 'stopped') this.#foot.append(el('span', { class: 'mark', testid: 'stopped' }, 'stopped'));
+    if (finishReason === 'length')
+      this.#foot.append(el('span', { class: 'mark', testid: 'cut' }, 'cut: no room for more'));
+  }
+
+  fail(thrown: unknown): void {
+    this.#draw(true);
+    if (this.#text === '') this.#body.replaceChildren();
+    this.#foot.replaceWith(errorBox(shown(thrown)));
+  }
+
+  #draw(finished: boolean): void {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    if (this.#text === '') return;
+    if (!isSql(this.#text)) {
+      this.#body.replaceChildren(markdown(this.#text));
+      return;
+    }
+    const sql = this.#text.trim();
+    // A name is judged when it is whole.
+    const unknown = finished && this.schema !== null ? unknownNames(sql, this.schema) : [];
+    this.#body.replaceChildren(codeBlock(sql, unknown));
+    if (unknown.length > 0) this.#body.append(warning(unknown));
+  }
+}
+
+function warning(unknown: readonly string[]): HTMLElement {
+  const names = unknown.flatMap((name, i) => [...(i > 0 ? [', '] : []), el('code', {}, name)]);
+  return el(
+    'p',
+    { class: 'caveat', testid: 'unknown-names' },
+    'Not in your tables: ',
+    ...names,
+    '. The model copied a name wrong.',
+  );
+}

@@ -1,0 +1,121 @@
+/** What was loaded, from where, onto what, and where the memory went. */
+import type { MemoryReport, ModelInfo } from 'floe';
+import { button, byId, el } from './dom.ts';
+import { bytes, count } from './format.ts';
+import { notices } from './notices.ts';
+import type { Session } from './session.ts';
+import { loaded } from './state.ts';
+
+const LOADED_FROM: Record<ModelInfo['loadedFrom'], string> = {
+  network: 'the network, and kept for the next visit',
+  store: 'this browser’s storage',
+  local: 'a file on this device, read in place',
+};
+
+export function installModelFacts(session: Session): void {
+  const panel = byId('loaded', HTMLElement);
+  session.store.subscribe((state, before) => {
+    const now = loaded(state);
+    panel.hidden = now === null;
+    if (!now) {
+      panel.replaceChildren();
+      return;
+    }
+    const then = loaded(before);
+    if (then?.model === now.model && then.memory === now.memory) return;
+    panel.replaceChildren(...facts(now.model.info), ...(now.memory ? [memoryBars(now.memory)] : []));
+    panel.append(button('Unload', { testid: 'unload', onclick: () => void session.unload() }));
+  });
+}
+
+function facts(info: ModelInfo): HTMLElement[] {
+  const { adapter } = info;
+  const rows: (readonly [term: string, testid: string, ...what: (string | Node)[]])[] = [
+    [
+      'Architecture',
+      'architecture',
+      `${info.architecture}, ${info.nLayers} layers, ${count(info.nParameters)} parameters`,
+    ],
+    ['Experts', 'experts', info.nExperts > 0 ? `top-${info.nExpertsUsed} of ${info.nExperts}` : 'none: a dense model'],
+    ['File', 'file', `${info.quantization}, ${bytes(info.fileBytes)}`],
+    ['Context', 'context', `${count(info.contextLength)} of ${count(info.nCtxTrain)} tokens`],
+    ['Loaded from', 'loaded-from', LOADED_FROM[info.loadedFrom]],
+    ['Adapter', 'adapter', adapter.description, ...(adapter.software ? [softwareMark()] : [])],
+  ];
+  const list = el('dl', { class: 'facts', testid: 'model-facts' });
+  for (const [term, testid, ...what] of rows)
+    list.append(el('div', {}, el('dt', {}, term), el('dd', { testid }, ...what)));
+  const said = notices(info.notices);
+  return [
+    el('h3', { testid: 'model-name' }, info.name),
+    ...(info.nExperts > 1 ? [expertField(info.nExperts, info.nExpertsUsed)] : []),
+    list,
+    ...(said.length > 0 ? [el('ul', { class: 'notices', testid: 'notices' }, ...said)] : []),
+  ];
+}
+
+function softwareMark(): HTMLElement {
+  return el(
+    'span',
+    {
+      class: 'mark',
+      testid: 'software-adapter',
+      title: 'WebGPU found no graphics card: the processor stands in, many times slower.',
+    },
+    'software',
+  );
+}
+
+/** A cell for each expert of a layer, as many lit as one token visits: a picture of the ratio, not of a choice. */
+function expertField(nExperts: number, nUsed: number): HTMLElement {
+  const field = el('div', { class: 'experts' });
+  field.setAttribute('role', 'img');
+  field.setAttribute('aria-label', `Of ${nExperts} experts in a layer, ${nUsed} compute for each token.`);
+  field.title = `Of ${nExperts} experts in a layer, ${nUsed} compute for each token.`;
+  const stride = Math.floor(nExperts / (nUsed + 1));
+  for (let i = 0; i < nExperts; i++) {
+    field.append(el('i', { class: i % stride === stride >> 1 && Math.floor(i / stride) < nUsed ? 'lit' : '' }));
+  }
+  return field;
+}
+
+const PURPOSES: Record<string, string> = {
+  weights: 'dense weights',
+  experts: 'experts',
+  kv: 'key-value cache',
+  activations: 'activations',
+  other: 'other',
+};
+
+function memoryBars({ gpuBytes, fileTensorBytes, storedBytes }: MemoryReport): HTMLElement {
+  const shares = Object.entries(gpuBytes)
+    .filter(([, size]) => size > 0)
+    .sort((a, b) => b[1] - a[1]);
+  const total = shares.reduce((sum, [, size]) => sum + size, 0);
+  const list = el('ul', { class: 'bars' });
+  for (const [purpose, size] of shares) {
+    const bar = el('span', { class: `bar ${purpose}` });
+    bar.style.width = `${Math.max(0.5, (100 * size) / shares[0]![1])}%`;
+    list.append(
+      el(
+        'li',
+        {},
+        el('span', { class: 'bar-name' }, PURPOSES[purpose] ?? purpose),
+        el('span', { class: 'track' }, bar),
+        el('span', { class: 'bar-size' }, bytes(size)),
+      ),
+    );
+  }
+  const rest = [`Tensors in the file: ${bytes(fileTensorBytes)}`];
+  if (storedBytes > 0) rest.push(`kept in this browser: ${bytes(storedBytes)}`);
+  const section = el(
+    'details',
+    { class: 'memory', testid: 'memory' },
+    el('summary', {}, 'Where the memory went ', el('small', { testid: 'gpu-bytes' }, `${bytes(total)} on the GPU`)),
+    list,
+    el('p', { class: 'hint' }, `${rest.join(', ')}.`),
+  );
+  // On a phone the conversation is further down: what stands before it stays short.
+  section.open = matchMedia('(min-width: 861px)').matches;
+  return section;
+}

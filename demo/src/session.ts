@@ -1,0 +1,136 @@
+/** The life of one model in the page: load, answer, unload. Changes the state; draws nothing. */
+import { type ChatMessage, type FinishReason, type LoadOptions, type LoadProgress, loadModel, type Usage } from 'floe';
+import { isAbort, isFatal, shown } from './errors.ts';
+import { bundled, labelOf, type ModelSource } from './models.ts';
+import { Rate } from './rate.ts';
+import { loaded, type Store } from './state.ts';
+
+/** What the library takes besides its documented options: to run as on a device that offers no more than it must. */
+type InternalLoadOptions = LoadOptions & { readonly deviceLimits?: 'default' };
+
+export interface Question {
+  readonly messages: readonly ChatMessage[];
+  readonly temperature: number;
+}
+
+export interface AnswerEnd {
+  readonly finishReason: FinishReason | 'stopped';
+  readonly usage: Usage | null;
+}
+
+/** Room for the longest statement, and an end to a small model that repeats itself. */
+const MAX_TOKENS = 1024;
+
+export class Session {
+  #load: AbortController | null = null;
+  #answer: AbortController | null = null;
+
+  constructor(
+    readonly store: Store,
+    private readonly deviceLimits: 'default' | null,
+  ) {}
+
+  /** Loads a model where none is loaded. A failure becomes the state 'error'. */
+  async load(source: ModelSource): Promise<void> {
+    const { kind } = this.store.current;
+    if (kind !== 'idle' && kind !== 'error') return;
+    const abort = new AbortController();
+    this.#load = abort;
+    this.store.set({ kind: 'loading', source, progress: null, bytesPerSecond: 0 });
+    try {
+      const model = await loadModel(target(source), this.#loadOptions(source, abort.signal));
+      this.store.set({ kind: 'ready', source, model, memory: await model.memory() });
+    } catch (thrown) {
+      this.store.set(isAbort(thrown) ? { kind: 'idle' } : { kind: 'error', source, error: shown(thrown) });
+    } finally {
+      this.#load = null;
+    }
+  }
+
+  #loadOptions(source: ModelSource, signal: AbortSignal): InternalLoadOptions {
+    const rate = new Rate();
+    const onProgress = (progress: LoadProgress): void => {
+      if (this.store.current.kind !== 'loading') return;
+      const bytesPerSecond = rate.at(progress.phase, progress.loaded, performance.now());
+      this.store.set({ kind: 'loading', source, progress, bytesPerSecond });
+    };
+    return {
+      signal,
+      onProgress,
+      ...(source.kind === 'bundled' ? { sha256: bundled.sha256 } : {}),
+      ...(this.deviceLimits ? { deviceLimits: this.deviceLimits } : {}),
+    };
+  }
+
+  cancelLoad(): void {
+    this.#load?.abort();
+  }
+
+  /** Streams an answer into `onText`. Throws what the library throws; a stop is not an error. */
+  async ask({ messages, temperature }: Question, onText: (text: string) => void): Promise<AnswerEnd> {
+    const state = this.store.current;
+    if (state.kind !== 'ready') throw new Error(`Asked while ${state.kind}`);
+    const { model } = state;
+    const abort = new AbortController();
+    this.#answer = abort;
+    this.store.set({ ...state, kind: 'answering' });
+    try {
+      const request = { max_tokens: MAX_TOKENS, temperature, signal: abort.signal, stream: true } as const;
+      const chunks = model.info.hasChatTemplate
+        ? model.chat.completions.create({ ...request, messages })
+        : model.completions.create({ ...request, prompt: messages.map((message) => message.content).join('\n\n') });
+      let end: AnswerEnd = { finishReason: 'stop', usage: null };
+      for await (const { choices, usage } of chunks) {
+        const [{ delta, finish_reason }] = choices;
+        if (delta.content) onText(delta.content);
+        if (finish_reason) end = { finishReason: finish_reason, usage: usage ?? null };
+      }
+      return end;
+    } catch (thrown) {
+      if (isAbort(thrown)) return { finishReason: 'stopped', usage: null };
+      if (isFatal(thrown)) await this.#fail(thrown);
+      throw thrown;
+    } finally {
+      this.#answer = null;
+      const now = this.store.current;
+      if (now.kind === 'answering') this.store.set({ ...now, kind: 'ready' });
+    }
+  }
+
+  stop(): void {
+    this.#answer?.abort();
+  }
+
+  async unload(): Promise<void> {
+    const state = loaded(this.store.current);
+    if (!state) return;
+    this.stop();
+    this.store.set({ kind: 'idle' });
+    await state.model.unload();
+  }
+
+  async #fail(thrown: unknown): Promise<void> {
+    const state = loaded(this.store.current);
+    if (!state) return;
+    this.store.set({ kind: 'error', source: state.source, error: { ...shownFields(thrown), retryable: true } });
+    // The model is beyond use; that it can't be unloaded in order any more is no news.
+    await state.model.unload().catch(() => {});
+  }
+
+  /** What to call the model that is loading or loaded. */
+  get label(): string {
+    const state = this.store.current;
+    return state.kind === 'idle' ? '' : labelOf(state.source);
+  }
+}
+
+/** An Error's message doesn't survive a spread. */
+function shownFields(thrown: unknown): { code: string; message: string; remedy: string } {
+  const { code, message, remedy } = shown(thrown);
+  return { code, message, remedy };
+}
+
+function target(source: ModelSource): string | File {
+  if (source.kind === 'bundled') return bundled.url;
+  return source.kind === 'url' ? source.url : source.file;
+}
