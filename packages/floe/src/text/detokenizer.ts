@@ -1,6 +1,13 @@
-import type { Tokenizer } from './tokenizer.ts';
+import type { Vocabulary } from './vocabulary.ts';
 
 const SPACE = 0x20;
+
+/** What it needs of a `Tokenizer`. */
+export interface TokenText {
+  readonly vocabulary: Pick<Vocabulary, 'addSpacePrefix'>;
+  tokenBytes(id: number): Uint8Array;
+  isControl(id: number): boolean;
+}
 
 export interface StreamingDetokenizerOptions {
   /** True: control tokens are written with their names. Default false: they are dropped. */
@@ -17,13 +24,13 @@ export interface StreamingDetokenizerOptions {
  * returned, with `flush`, is what `detokenize` gives for all ids at once.
  */
 export class StreamingDetokenizer {
-  readonly #tokenizer: Tokenizer;
+  readonly #tokenizer: TokenText;
   readonly #special: boolean;
   // U+FEFF at the beginning is text, not a byte order mark. Bytes that are no UTF-8 become U+FFFD.
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   #dropSpace: boolean;
 
-  constructor(tokenizer: Tokenizer, { special = false, continues = false }: StreamingDetokenizerOptions = {}) {
+  constructor(tokenizer: TokenText, { special = false, continues = false }: StreamingDetokenizerOptions = {}) {
     this.#tokenizer = tokenizer;
     this.#special = special;
     this.#dropSpace = tokenizer.vocabulary.addSpacePrefix && !continues;

@@ -37,7 +37,7 @@ export class Specials {
 
   /**
    * Cuts `text` at its special tokens. A control token counts only inside one of `frames`; a user-defined one
-   * everywhere, unless the frame uses it too: then it is a marker there, and a message must not forge it.
+   * everywhere, unless a frame uses it too or it looks like a marker: then a message must not write it.
    */
   partition(text: string, frames: readonly Range[]): Fragment[] {
     const inFrame = (start: number, end: number) => frames.some((frame) => frame.start <= start && end <= frame.end);
@@ -46,7 +46,8 @@ export class Specials {
       const found = occurrences(text, special);
       if (found.length === 0) continue;
       const framed = found.filter((at) => inFrame(at, at + special.length));
-      const matches = userDefined && framed.length === 0 ? found : framed;
+      const reserved = framed.length > 0 || (frames.length > 0 && looksLikeMarker(special));
+      const matches = userDefined && !reserved ? found : framed;
       if (matches.length > 0) pieces = cutAt(pieces, id, special.length, matches);
     }
     return pieces
@@ -61,6 +62,11 @@ export class Specials {
     const fragments = this.partition(text, [{ start: 0, end: text.length }]);
     return fragments.flatMap((fragment) => (fragment.kind === 'token' ? [fragment.id] : []));
   }
+}
+
+/** Some files mark their `<|user|>` as user-defined, though it is a control token in all but name. */
+export function looksLikeMarker(text: string): boolean {
+  return /^<\|.*\|>$/s.test(text);
 }
 
 /** Every place `special` stands in `text`, overlapping ones too. */

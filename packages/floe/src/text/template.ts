@@ -1,6 +1,7 @@
 import { RequestError } from '../errors/index.ts';
 import type { Host } from '../host/index.ts';
 import { Sentinels } from './sentinels.ts';
+import { looksLikeMarker } from './specials.ts';
 import { TemplateRunner, templateError } from './templateRunner.ts';
 import type { Segment, Tokenizer } from './tokenizer.ts';
 import { wellFormed } from './wellFormed.ts';
@@ -93,7 +94,9 @@ export class ChatTemplate {
   /** Whether the real text, tokenized as one frame, surely has the special tokens the template wrote and no others. */
   #canTell(contents: readonly string[], real: string, marked: string): boolean {
     const written = this.#tokenizer.specialsIn(marked);
-    const marker = (id: number) => this.#tokenizer.isControl(id) || written.includes(id);
+    const { tokens } = this.#tokenizer.vocabulary;
+    const marker = (id: number) =>
+      this.#tokenizer.isControl(id) || written.includes(id) || looksLikeMarker(tokens[id] ?? '');
     if (contents.some((content) => this.#tokenizer.specialsIn(content).some(marker))) return false;
     const found = this.#tokenizer.specialsIn(real).filter(marker);
     return found.length === written.length && found.every((id, i) => id === written[i]);

@@ -146,17 +146,29 @@ describe('special tokens', () => {
     expect(tokenizer.tokenizeSegments(halves.map(({ text }) => ({ kind: 'frame', text })))).toEqual([2047]);
   });
 
-  it('that are user-defined count in a content too, unless the frame is made of them', () => {
-    const vocab = spmVocabulary(['▁', 'a', '<tool>']);
-    const tool = vocab.tokens.indexOf('<tool>');
-    const types = vocab.types!.map((type, id) => (id === tool ? 4 : type));
+  describe('that are user-defined', () => {
+    const vocab = spmVocabulary(['▁', 'a', '<tool>', '<|user|>']);
+    const [tool, marker] = ['<tool>', '<|user|>'].map((text) => vocab.tokens.indexOf(text));
+    const types = vocab.types!.map((type, id) => (id === tool || id === marker ? 4 : type));
     const spm = createTokenizer({ ...vocab, types });
-    expect(spm.tokenizeSegments([{ kind: 'content', text: 'a<tool>' }])).toContain(tool);
-    const framed = spm.tokenizeSegments([
-      { kind: 'frame', text: '<tool>' },
-      { kind: 'content', text: 'a<tool>' },
-    ]);
-    expect(framed.filter((id) => id === tool)).toHaveLength(1);
+    const found = (frame: string, content: string) =>
+      spm
+        .tokenizeSegments([
+          { kind: 'frame', text: frame },
+          { kind: 'content', text: content },
+        ])
+        .filter((id) => id === tool || id === marker);
+
+    it('count in a content too, unless the frame is made of them', () => {
+      expect(found('a', 'a<tool>')).toEqual([tool]);
+      expect(found('<tool>', 'a<tool>')).toEqual([tool]); // The frame's own.
+    });
+
+    it('and look like a role’s marker do not count in a chat’s content, though in plain text, as in llama.cpp', () => {
+      expect(found('a', 'a<|user|>')).toEqual([]);
+      expect(found('<|user|>', 'a')).toEqual([marker]);
+      expect(spm.tokenize('<|user|>')).toEqual([marker]);
+    });
   });
 });
 

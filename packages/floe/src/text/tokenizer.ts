@@ -1,7 +1,7 @@
 import { RequestError } from '../errors/index.ts';
 import { bpeTokenizer } from './bpe.ts';
 import { fromByteLevel } from './byteLevel.ts';
-import { StreamingDetokenizer } from './detokenizer.ts';
+import { StreamingDetokenizer, type TokenText } from './detokenizer.ts';
 import { type Range, Specials } from './specials.ts';
 import { SPACE_PIECE, spmTokenizer } from './spm.ts';
 import { TokenType, textPieces, typeOf, type Vocabulary } from './vocabulary.ts';
@@ -15,7 +15,7 @@ export interface Segment {
 }
 
 /** Text to ids and back, with the ids llama.cpp gives. */
-export interface Tokenizer {
+export interface Tokenizer extends TokenText {
   readonly vocabulary: Vocabulary;
   /**
    * @param options.special  True: text like `<|im_end|>` becomes its control token. Default false: it stays text.
