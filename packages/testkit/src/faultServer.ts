@@ -16,8 +16,8 @@ export type Fault =
   | { readonly kind: 'wrongContentRange'; readonly times: number }
   /** Content-Range and ETag are not sent, as across origins where the server doesn't expose them. */
   | { readonly kind: 'hiddenHeaders' }
-  /** Each response's body comes in pieces of 16 KiB with a pause before each. */
-  | { readonly kind: 'slow'; readonly pauseMs: number }
+  /** Each response's body comes in pieces (of 16 KiB by themselves) with a pause before each. */
+  | { readonly kind: 'slow'; readonly pauseMs: number; readonly pieceBytes?: number; readonly times?: number }
   /** The headers come, and then nothing. */
   | { readonly kind: 'stall'; readonly times: number };
 
@@ -92,7 +92,7 @@ export async function startFaultServer(file: Uint8Array, etag = '"v1"'): Promise
       response.flushHeaders();
       return;
     }
-    await send(response, body, log, due('cutAfter')?.nBytes, due('slow')?.pauseMs);
+    await send(response, body, log, due('cutAfter')?.nBytes, due('slow'));
   };
 
   const server = createServer((request, response) => {
@@ -109,7 +109,10 @@ export async function startFaultServer(file: Uint8Array, etag = '"v1"'): Promise
         0,
       ),
     fail: (...next) => {
-      faults = next.map((fault) => ({ ...fault, left: 'times' in fault ? fault.times : Number.POSITIVE_INFINITY }));
+      faults = next.map((fault) => ({
+        ...fault,
+        left: ('times' in fault ? fault.times : undefined) ?? Number.POSITIVE_INFINITY,
+      }));
     },
     replace: (file, etag) => {
       current = { file, etag };
@@ -135,13 +138,13 @@ async function send(
   body: Uint8Array,
   log: ServerRequest,
   cutAfter?: number,
-  pauseMs?: number,
+  slow?: { readonly pauseMs: number; readonly pieceBytes?: number },
 ) {
-  const PIECE_BYTES = 16 << 10;
+  const pieceBytes = slow?.pieceBytes ?? 16 << 10;
   const end = Math.min(body.length, cutAfter ?? body.length);
-  for (let at = 0; at < end && !response.destroyed; at += PIECE_BYTES) {
-    if (pauseMs !== undefined) await new Promise((resolve) => setTimeout(resolve, pauseMs));
-    const piece = body.subarray(at, Math.min(at + PIECE_BYTES, end));
+  for (let at = 0; at < end && !response.destroyed; at += pieceBytes) {
+    if (slow) await new Promise((resolve) => setTimeout(resolve, slow.pauseMs));
+    const piece = body.subarray(at, Math.min(at + pieceBytes, end));
     log.sentBytes += piece.length;
     if (!response.write(piece)) await drained(response);
   }

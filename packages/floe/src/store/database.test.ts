@@ -40,6 +40,20 @@ describe('putRecords', () => {
     expect((await db.marks(manifest.model, 'g1')).map(({ key }) => key)).toEqual(['a', 'b']);
   });
 
+  it('is not done when its last request has succeeded: the transaction may still abort', async () => {
+    const put = IDBObjectStore.prototype.put;
+    vi.spyOn(IDBObjectStore.prototype, 'put').mockImplementation(function (this: IDBObjectStore, value, key) {
+      const request = key === undefined ? put.call(this, value) : put.call(this, value, key);
+      const transaction = this.transaction as IDBTransaction & { _abort(name: string): void };
+      if (this.name === 'marks') request.addEventListener('success', () => transaction._abort('QuotaExceededError'));
+      return request;
+    });
+    const stored = db.putRecords(manifest, [record('a')], 77);
+    await expect(stored).rejects.toMatchObject({ code: 'store/quota', details: { neededBytes: 77 } });
+    vi.restoreAllMocks();
+    expect(await db.record(manifest.model, 'a')).toBeNull();
+  });
+
   it('refuses a late write of another generation, and of a deleted model', async () => {
     await db.putManifest({ ...manifest, generation: 'g2' });
     await expect(db.putRecords(manifest, [record('a')], 0)).rejects.toMatchObject({ code: 'store/evicted' });

@@ -52,13 +52,13 @@ async function fileSha256(bytes: Uint8Array<ArrayBuffer> = file): Promise<string
 }
 
 /** Changes what the database holds behind the store's back. */
-async function tamper(work: (records: IDBObjectStore) => void, on: Host = host): Promise<void> {
+async function tamper(work: (records: IDBObjectStore, marks: IDBObjectStore) => void, on: Host = host): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const request = on.indexedDB!.open('floe');
     request.onerror = () => reject(request.error);
     request.onsuccess = () => {
-      const tx = request.result.transaction('records', 'readwrite');
-      work(tx.objectStore('records'));
+      const tx = request.result.transaction(['records', 'marks'], 'readwrite');
+      work(tx.objectStore('records'), tx.objectStore('marks'));
       tx.oncomplete = () => {
         request.result.close();
         resolve();
@@ -245,6 +245,30 @@ describe('a damaged store', () => {
       cause: { code: 'net/offline' },
     });
     expect((await opened.weights.read(good)).length).toBe(good.sizeBytes);
+  });
+
+  it('that lost a record and its mark fetches that one, and is store/evicted with no network', async () => {
+    await (await open()).weights.close();
+    await tamper((records, marks) => {
+      for (const store of [records, marks]) store.delete([`${server.url}#${file.length}#"v1"`, 'blk.0.expert.3']);
+    });
+    await expect(open({}, { ...host, ...offline })).rejects.toMatchObject({ code: 'store/evicted' });
+    server.clearLog();
+    const opened = await open();
+    await expectRight(opened);
+    expect(opened.weights.notices.map(({ kind }) => kind)).toEqual(['resumed']);
+    // The first request, and the expert's three ranges.
+    expect(server.requests).toHaveLength(4);
+  });
+
+  it('is swept of records that no manifest stands for, when a model is downloaded', async () => {
+    await (await open()).weights.close();
+    await deleteModel(host, server.url);
+    await tamper((records) => records.put(new Uint8Array(9), ['https://gone.example/x', 'a']));
+    await (await open()).weights.close();
+    await tamper((records) => {
+      records.count().onsuccess = (event) => expect((event.target as IDBRequest<number>).result).toBe(plans.length);
+    });
   });
 
   it('is not repaired from another file', async () => {

@@ -97,6 +97,15 @@ describe('http: ranges', () => {
     expect(await source.read(10_000, 100)).toEqual(file.slice(10_000, 10_100));
   });
 
+  it('leaves a connection that only trickles, keeps what came, and asks for the rest', async () => {
+    await start();
+    const source = await openSource(host, server.url, PROBE);
+    server.fail({ kind: 'slow', pauseMs: 50, pieceBytes: 10, times: 1 });
+    expect(await source.read(10_000, 20_000)).toEqual(file.slice(10_000, 30_000));
+    expect(server.requests).toHaveLength(3);
+    expect(server.requests[2]!.range![0]).toBeGreaterThan(10_000);
+  });
+
   it.each([
     [{ kind: 'longBody', nBytes: 500, times: 1 }, 'net/range'],
     [{ kind: 'wrongContentRange', times: 1 }, 'net/range'],
