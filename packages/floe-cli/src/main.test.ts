@@ -4,7 +4,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { testData } from '@floe/testkit/data';
+import { openOracle } from '@floe/testkit/oracle';
 import { afterAll, describe, expect, it } from 'vitest';
+
+/** A software adapter compiles every kernel anew in each process, and the other tests want the same two cores. */
+const TIMEOUT_MS = 240_000;
 
 const bin = resolve(import.meta.dirname, '../bin/floe.mjs');
 const model = testData('arctic-tiny-sql-q8_0.gguf')!;
@@ -36,32 +40,25 @@ const [first] = readFileSync(testData('eval.jsonl')!, 'utf8').split('\n');
 const { messages, expected } = JSON.parse(first!) as { messages: { content: string }[]; expected: string };
 const question = ['-p', messages[1]!.content, '--system', messages[0]!.content];
 
-describe('floe run', () => {
-  it('answers as the set expects, greedily with --json and by itself streamed with temperature 0', async () => {
+describe('floe run', { timeout: TIMEOUT_MS }, () => {
+  it('answers as the set expects, greedily, with text and ids', async () => {
     const asked = await floe(['run', model, ...question, '--json']);
     expect(asked).toMatchObject({ status: 0, err: '' });
-    const { text, ids } = JSON.parse(asked.out);
-    expect(text.trim()).toBe(expected);
-    expect(ids.length).toBeGreaterThan(3);
-    const streamed = await floe(['run', model, ...question, '--temperature', '0']);
-    expect(streamed).toEqual({ status: 0, out: `${text}\n`, err: '' });
-  });
-  it('takes the prompt as it is with --raw', async () => {
-    const { status, out } = await floe(['run', model, '--raw', '-p', 'SELECT COUNT', '--max-tokens', '3', '--json']);
-    expect(status).toBe(0);
-    expect(JSON.parse(out)).toMatchObject({ ids: { length: 3 }, finish_reason: 'length' });
+    const { text, ids, usage } = JSON.parse(asked.out);
+    expect(text).toBe(expected);
+    expect(ids).toHaveLength(usage.completion_tokens);
   });
 });
 
-describe('floe chat', () => {
-  it('answers each line of a piped conversation', async () => {
+describe('floe chat', { timeout: TIMEOUT_MS }, () => {
+  it('streams an answer to each line of a piped conversation', async () => {
     const args = ['chat', model, '--system', messages[0]!.content, '--temperature', '0'];
-    const { status, out, err } = await floe(args, `${messages[1]!.content}\n`);
-    expect({ status, out: out.trim(), err }).toEqual({ status: 0, out: expected, err: '' });
+    const asked = await floe(args, `${messages[1]!.content}\n/clear\n${messages[1]!.content}\n`);
+    expect(asked).toEqual({ status: 0, out: `${expected}\n${expected}\n`, err: '' });
   });
 });
 
-describe('floe tokenize and logprobs', () => {
+describe('floe tokenize and logprobs', { timeout: TIMEOUT_MS }, () => {
   it('give ids, and after them the distribution of the next', async () => {
     const ids = JSON.parse((await floe(['tokenize', model], 'SELECT AVG(points) FROM crops;')).out) as number[];
     expect(ids.length).toBeGreaterThan(5);
@@ -92,32 +89,57 @@ describe('floe inspect', () => {
   });
 });
 
-describe('floe perplexity', () => {
-  it('of SQL as it was trained on is far below that of the same words turned around', async () => {
-    const lines = readFileSync(testData('eval.jsonl')!, 'utf8').split('\n').slice(0, 60);
-    const sql = lines.map((line) => JSON.parse(line).expected as string);
-    const perplexity = async (name: string, text: string): Promise<{ ppl: number; n: number; window: number }> => {
-      const file = join(folder, name);
-      writeFileSync(file, text);
-      return JSON.parse((await floe(['perplexity', model, file, '--json'])).out);
-    };
-    const forward = await perplexity('forward.txt', sql.join('\n'));
-    const backward = await perplexity('backward.txt', sql.map((s) => s.split(' ').reverse().join(' ')).join('\n'));
-    expect(forward.window).toBe(384);
-    expect(forward.n % 191).toBe(0);
-    expect(forward.ppl).toBeLessThan(backward.ppl / 2);
+describe('floe perplexity', { timeout: TIMEOUT_MS }, () => {
+  // llama.cpp rounds activations to 8 bits where weights are Q8_0, and Floe does not: on text unlike what this model was
+  // trained on, 0.011 in the mean loss. With F32 weights nobody rounds, and only the order of additions differs.
+  const cases = [
+    { file: 'arctic-tiny-sql-q8_0.gguf', bound: 0.03 },
+    { file: 'arctic-tiny-sql-f32.gguf', bound: 0.0005 },
+  ].map((entry) => ({ ...entry, path: testData(entry.file) }));
+  it.each(cases.filter(({ path }) => path === null))('of $file', { skip: true }, () => {});
+  it.each(cases.filter(({ path }) => path !== null))('of $file is that of llama.cpp', async ({ path, bound }) => {
+    const lines = readFileSync(testData('eval.jsonl')!, 'utf8').trim().split('\n').slice(0, 60);
+    const text = lines.map((line) => JSON.parse(line).expected as string).join('\n');
+    const file = join(folder, 'sql.txt');
+    writeFileSync(file, text);
+    const { status, out } = await floe(['perplexity', path!, file, '--json']);
+    expect(status).toBe(0);
+    const { ppl, n, window } = JSON.parse(out);
+    // Its context; this file adds no BOS.
+    expect(window).toBe(384);
+    const losses = await lossesOfLlamaCpp(path!, text, window);
+    expect(n).toBe(losses.length);
+    const theirs = losses.reduce((sum, loss) => sum + loss, 0) / n;
+    expect(Math.abs(Math.log(ppl) - theirs)).toBeLessThan(bound);
   });
 });
 
-describe('a broken file', () => {
+/** -ln p of each id in the second halves of the text's whole windows. */
+async function lossesOfLlamaCpp(path: string, text: string, window: number): Promise<number[]> {
+  const oracle = await openOracle(path, { nCtx: window });
+  try {
+    const ids = oracle.tokenize(text);
+    const losses: number[] = [];
+    for (let at = 0; at + window <= ids.length; at += window) {
+      const cut = ids.slice(at, at + window);
+      const logprobs = await oracle.logprobs(cut);
+      for (let i = window / 2; i < window - 1; i++) losses.push(-logprobs[i]![cut[i + 1]!]!);
+    }
+    return losses;
+  } finally {
+    await oracle.close();
+  }
+}
+
+describe('a broken file', { timeout: TIMEOUT_MS }, () => {
   it('is a typed error with a remedy, for people and for scripts, and exit status 1', async () => {
     const broken = join(folder, 'broken.gguf');
     writeFileSync(broken, readFileSync(model).subarray(0, 100_000));
     const told = await floe(['run', broken, '-p', 'x']);
     expect(told).toMatchObject({ status: 1, out: '' });
-    expect(told.err).toMatch(/^error gguf\/truncated: .+\n.+\n$/);
+    expect(told.err).toMatch(/^error gguf\/out-of-bounds: .+\n.+\n$/);
     const { status, out } = await floe(['run', broken, '-p', 'x', '--json']);
     expect(status).toBe(1);
-    expect(JSON.parse(out).error).toMatchObject({ code: 'gguf/truncated', remedy: expect.stringMatching(/./) });
+    expect(JSON.parse(out).error).toMatchObject({ code: 'gguf/out-of-bounds', remedy: expect.stringMatching(/./) });
   });
 });
