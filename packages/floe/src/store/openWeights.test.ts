@@ -1,5 +1,4 @@
-/** Weights come whole and right out of any source, are downloaded once, and a cut or broken store heals. */
-
+/** Weights come whole and right out of any source, are downloaded once, and a cut download goes on. */
 import { type FaultServer, startFaultServer } from '@floe/testkit/faultServer';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Host } from '../host/index.ts';
@@ -8,24 +7,11 @@ import { testHost, testModel } from './host.testing.ts';
 import { hex } from './manifest.ts';
 import { deleteModel, listModels } from './models.ts';
 import type { StoreProgress } from './notices.ts';
-import { type OpenedWeights, type OpenWeightsOptions, openWeights } from './openWeights.ts';
-import { packRecord } from './pack.ts';
+import { type OpenWeightsOptions, openWeights } from './openWeights.ts';
 import type { ModelSource } from './source.ts';
+import { countRecords, expectRight, offline, type TestHeader, visitOptions } from './visit.testing.ts';
 
-const model = testModel();
-const { file, plans } = model;
-type Header = { readonly headerBytes: number };
-const options: OpenWeightsOptions<Header> = {
-  readHeader: async (source, signal) => {
-    await source.read(0, 3_500, signal);
-    return { headerBytes: model.headerBytes };
-  },
-  makePlans: () => plans,
-  probeBytes: 4_096,
-  rangeBytes: 16_384,
-};
-const offline = { fetch: () => Promise.reject(new TypeError('fetch failed')) };
-
+const { file, plans } = testModel();
 let server: FaultServer;
 let host: Host;
 beforeEach(async () => {
@@ -37,48 +23,11 @@ afterEach(() => {
   return server[Symbol.asyncDispose]();
 });
 
-const open = (more: Partial<OpenWeightsOptions<Header>> = {}, on: Host = host, source: ModelSource = server.url) =>
-  openWeights(on, source, { ...options, ...more });
-
-async function expectRight({ weights }: OpenedWeights<Header>): Promise<void> {
-  for (const plan of plans) {
-    const expected = await packRecord(plan, async (offset, length) => file.subarray(offset, offset + length));
-    expect(hex(await weights.read(plan)), plan.key).toBe(hex(expected));
-  }
-}
+const open = (more: Partial<OpenWeightsOptions<TestHeader>> = {}, on: Host = host, source: ModelSource = server.url) =>
+  openWeights(on, source, { ...visitOptions, ...more });
 
 async function fileSha256(bytes: Uint8Array<ArrayBuffer> = file): Promise<string> {
   return hex(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)));
-}
-
-/** Changes what the database holds behind the store's back. */
-async function tamper(work: (records: IDBObjectStore, marks: IDBObjectStore) => void, on: Host = host): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const request = on.indexedDB!.open('floe');
-    request.onerror = () => reject(request.error);
-    request.onsuccess = () => {
-      const tx = request.result.transaction(['records', 'marks'], 'readwrite');
-      work(tx.objectStore('records'), tx.objectStore('marks'));
-      tx.oncomplete = () => {
-        request.result.close();
-        resolve();
-      };
-    };
-  });
-}
-
-/** The store runs full at the nth put of a record: its request succeeds, and then the transaction aborts. */
-function fillUpAtPut(nth: number): void {
-  const put = IDBObjectStore.prototype.put;
-  let nPuts = 0;
-  vi.spyOn(IDBObjectStore.prototype, 'put').mockImplementation(function (this: IDBObjectStore, value, key) {
-    const request = key === undefined ? put.call(this, value) : put.call(this, value, key);
-    if (this.name === 'records' && ++nPuts === nth) {
-      const transaction = this.transaction as IDBTransaction & { _abort(name: string): void };
-      request.addEventListener('success', () => transaction._abort('QuotaExceededError'));
-    }
-    return request;
-  });
 }
 
 describe('a download', () => {
@@ -96,13 +45,13 @@ describe('a download', () => {
 
   it('is read from the store at the second visit, with no network', async () => {
     await (await open()).weights.close();
-    const opened = await open({}, { ...host, ...offline });
+    const opened = await open({}, offline(host));
     expect(opened.from).toBe('store');
     await expectRight(opened);
   });
 
   it('control: a first visit with no network is net/offline', async () => {
-    await expect(open({}, { ...host, ...offline })).rejects.toMatchObject({ code: 'net/offline' });
+    await expect(open({}, offline(host))).rejects.toMatchObject({ code: 'net/offline' });
   });
 
   it('survives cut connections', async () => {
@@ -179,7 +128,7 @@ describe('a published hash', () => {
     const opened = await open({ sha256: (await fileSha256()).toUpperCase() });
     await expectRight(opened);
     await opened.weights.close();
-    expect((await open({ sha256: await fileSha256() }, { ...host, ...offline })).from).toBe('store');
+    expect((await open({ sha256: await fileSha256() }, offline(host))).from).toBe('store');
   });
 
   it.each(['ranges', 'stream', 'no storage', 'file'])('keeps nothing of a file that has another: %s', async (kind) => {
@@ -199,107 +148,6 @@ describe('a published hash', () => {
     server.fail();
     await expectRight(await open({ sha256: await fileSha256() }));
   });
-});
-
-describe('a damaged store', () => {
-  const damages: Record<string, (records: IDBObjectStore, key: IDBValidKey, bytes: Uint8Array) => void> = {
-    'a flipped bit': (records, key, bytes) => {
-      bytes[100]! ^= 1;
-      records.put(bytes, key);
-    },
-    'a short record': (records, key, bytes) => records.put(bytes.slice(1), key),
-    'an empty record': (records, key) => records.put(new Uint8Array(0), key),
-    'a lost record': (records, key) => records.delete(key),
-    'a swapped record': (records, key) => {
-      const other = records.get([(key as string[])[0]!, 'blk.0.expert.4']);
-      other.onsuccess = () => records.put(other.result, key);
-    },
-  };
-  const damage = (name: string) =>
-    tamper((records) => {
-      const key = [`${server.url}#${file.length}#"v1"`, 'blk.0.expert.3'];
-      const request = records.get(key);
-      request.onsuccess = () => damages[name]!(records, key, request.result);
-    });
-
-  it.each(Object.keys(damages))('%s is fetched again once, and never used', async (name) => {
-    await (await open()).weights.close();
-    await damage(name);
-    server.clearLog();
-    const opened = await open();
-    await expectRight(opened);
-    expect(opened.weights.notices.map(({ kind }) => kind)).toEqual(['refetched']);
-    await opened.weights.close();
-    const again = await open({}, { ...host, ...offline });
-    await expectRight(again);
-    expect(again.weights.notices).toEqual([]);
-  });
-
-  it('is store/corrupt while the source is out of reach, and whole records are read all the same', async () => {
-    await (await open()).weights.close();
-    await damage('a flipped bit');
-    const opened = await open({}, { ...host, ...offline });
-    const [bad, good] = [plans.find(({ key }) => key === 'blk.0.expert.3')!, plans[0]!];
-    await expect(opened.weights.read(bad)).rejects.toMatchObject({
-      code: 'store/corrupt',
-      cause: { code: 'net/offline' },
-    });
-    expect((await opened.weights.read(good)).length).toBe(good.sizeBytes);
-  });
-
-  it('that lost a record and its mark fetches that one, and is store/evicted with no network', async () => {
-    await (await open()).weights.close();
-    await tamper((records, marks) => {
-      for (const store of [records, marks]) store.delete([`${server.url}#${file.length}#"v1"`, 'blk.0.expert.3']);
-    });
-    await expect(open({}, { ...host, ...offline })).rejects.toMatchObject({ code: 'store/evicted' });
-    server.clearLog();
-    const opened = await open();
-    await expectRight(opened);
-    expect(opened.weights.notices.map(({ kind }) => kind)).toEqual(['resumed']);
-    // The first request, and the expert's three ranges.
-    expect(server.requests).toHaveLength(4);
-  });
-
-  it('is swept of records that no manifest stands for, when a model is downloaded', async () => {
-    await (await open()).weights.close();
-    await deleteModel(host, server.url);
-    await tamper((records) => records.put(new Uint8Array(9), ['https://gone.example/x', 'a']));
-    await (await open()).weights.close();
-    await tamper((records) => {
-      records.count().onsuccess = (event) => expect((event.target as IDBRequest<number>).result).toBe(plans.length);
-    });
-  });
-
-  it('is not repaired from another file', async () => {
-    await (await open()).weights.close();
-    await damage('a flipped bit');
-    server.replace(testModel(2).file, '"v2"');
-    const opened = await open();
-    const bad = plans.find(({ key }) => key === 'blk.0.expert.3')!;
-    await expect(opened.weights.read(bad)).rejects.toMatchObject({ cause: { code: 'net/source-changed' } });
-  });
-});
-
-describe('a full disk', () => {
-  // The first record, one in the middle of a transaction, the last.
-  it.each([1, 3, plans.length])(
-    'at put %i is store/quota, and no manifest says that the model is whole',
-    async (nth) => {
-      fillUpAtPut(nth);
-      const storage = { estimate: async () => ({ usageBytes: 10, quotaBytes: 110 }), persist: async () => true };
-      const on = { ...host, storage };
-      const error = await open({}, on).catch((thrown: unknown) => thrown);
-      expect(error).toMatchObject({ code: 'store/quota', details: { availableBytes: 100 } });
-      expect((error as { details: { neededBytes: number } }).details.neededBytes).toBeGreaterThan(0);
-      vi.restoreAllMocks();
-      const [left] = await listModels(on);
-      expect(left).toMatchObject({ complete: false });
-      await expect(open({}, { ...host, ...offline })).rejects.toMatchObject({ code: 'net/offline' });
-      // Room was made: it goes on.
-      await expectRight(await open());
-    },
-  );
 });
 
 describe('without a store', () => {
@@ -337,8 +185,6 @@ describe('deleteModel', () => {
     await opened.weights.close();
     await deleteModel(host, server.url);
     expect(await listModels(host)).toEqual([]);
-    await tamper((records) => {
-      records.count().onsuccess = (event) => expect((event.target as IDBRequest<number>).result).toBe(0);
-    });
+    expect(await countRecords(host)).toBe(0);
   });
 });

@@ -134,7 +134,10 @@ async function openStored<G extends { readonly headerBytes: number }>(
   const finish = async (ready: Ready<G>, from: 'network' | 'store', notices: readonly StoreNotice[]) => {
     const { manifest, header, plans } = ready;
     const release = await shareLock(host, modelLock(manifest.model));
-    const weights = storedWeights({ host, db, manifest, plans, notices, openSource: reopen, release });
+    // The load's signal is over with the load: a record that is fetched again later has its reader's.
+    const { signal: _, ...later } = options;
+    const openAgain = () => openSource(host, model, later);
+    const weights = storedWeights({ host, db, manifest, plans, notices, openSource: openAgain, release });
     return { header, plans, weights, name: url, fileBytes: manifest.fileBytes, from };
   };
   try {
