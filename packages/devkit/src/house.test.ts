@@ -90,17 +90,17 @@ describe('ARCHITECTURE.md', () => {
     return files.some((file) => pattern.test(file));
   }
 
-  it('names only functions that exist', () => {
-    const names = quoted.flatMap((text) => /^(?:\w+\.)*(\w+)\(\)$/.exec(text)?.[1] ?? []);
+  it('names only functions, classes and types that exist', () => {
+    const names = quoted.flatMap((text) => /^(?:\w+\.)*(\w+)\(\)$|^([A-Z]\w*[a-z]\w*)$/.exec(text)?.slice(1) ?? []);
     const code = files.filter((path) => /(?<!\.test)\.(ts|mjs|wgsl)$/.test(path)).map(read);
     const isDefined = (name: string): boolean => {
       const definition = new RegExp(
-        `\\b(function\\*?|const|let|class|fn) ${name}\\b|^ +(async |static |get |\\*|readonly )*${name}\\??(<[^>]*>)?(\\(|: \\()`,
+        `\\b(function\\*?|const|let|class|interface|type|fn) ${name}\\b|^ +(async |static |get |\\*|readonly )*${name}\\??(<[^>]*>)?(\\(|: \\()`,
         'm',
       );
       return code.some((text) => definition.test(text));
     };
-    expect(names.filter((name) => !isDefined(name))).toEqual([]);
+    expect(names.filter((name) => name && !isDefined(name))).toEqual([]);
     // Control: a name that nobody defines is found missing.
     expect(isDefined(['no', 'such', 'function'].join('_'))).toBe(false);
   });
