@@ -3,13 +3,11 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
 import { buildLibraryIfStale } from './buildLibrary.mjs';
 import { vulkanEnv } from './chromium.mjs';
 import { wgslPlugin } from './wgsl.mjs';
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const [entry, ...args] = process.argv.slice(2);
 const input = resolve(entry);
 // Beside the program, so that its bare imports resolve as they do for the source.

@@ -64,7 +64,7 @@ export class Recorder {
     const pipelines = await Promise.all(recorded.map(({ spec }) => device.pipelines.get(spec)));
     const params = device.buffers.uniform(`${label} params`, Math.max(1, recorded.length) * BINDING_ALIGNMENT);
     const bytes = new Uint8Array(recorded.length * BINDING_ALIGNMENT);
-    recorded.forEach((entry, i) => bytes.set(entry.params, i * BINDING_ALIGNMENT));
+    for (const [i, entry] of recorded.entries()) bytes.set(entry.params, i * BINDING_ALIGNMENT);
     device.write(params, 0, bytes);
     const fault = device.gpu.createBindGroup({
       label: 'fault',

@@ -82,6 +82,8 @@ export function makeActivations(device: Device, plan: ModelPlan, nTokens: number
     expertOut: rows('expertOut', modelDim, nPairs),
     logits: rows('logits', nVocab, nLogitRows),
     fault,
-    destroy: () => made.forEach((b) => device.buffers.destroy(b)),
+    destroy: () => {
+      for (const one of made) device.buffers.destroy(one);
+    },
   };
 }

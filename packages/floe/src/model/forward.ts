@@ -43,7 +43,7 @@ export function recordStep(
 ): void {
   embed(rec, { tokens: s.tokens, w: model.tokenEmbd, x: s.x, nTokens }); // [T, modelDim]
   const block = blocks[model.plan.feedForward];
-  model.layers.forEach((w, layer) => block({ rec, model, layer, w, kv, s, nTokens }));
+  for (const [layer, w] of model.layers.entries()) block({ rec, model, layer, w, kv, s, nTokens });
   if (wanted === 'none') return;
 
   // Behind the last layer's experts: its stage is that of a layer more.

@@ -15,7 +15,7 @@ import type {
 } from '../api/index.ts';
 import { abortedError, RequestError, throwIfAborted, WorkerError } from '../errors/index.ts';
 import type { DeviceOptions } from '../gpu/index.ts';
-import { type Outcome, valueOf, type WireAnswer, type WorkerFace, withoutSignal } from './protocol.ts';
+import { type Outcome, unwrap, type WireAnswer, type WorkerFace, withoutSignal } from './protocol.ts';
 
 /**
  * Opens a model and makes it ready to answer, in a worker of its own. The first time its weights come from `source`,
@@ -80,7 +80,7 @@ class WorkerLink {
     const onAbort = () => void this.remote.abort(call);
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
-      return valueOf(await Promise.race([send(this.remote, call), this.died]));
+      return unwrap(await Promise.race([send(this.remote, call), this.died]));
     } catch (error) {
       throw signal?.aborted && !(error instanceof RequestError) ? abortedError(signal.reason) : error;
     } finally {

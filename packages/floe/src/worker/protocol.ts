@@ -59,7 +59,7 @@ export async function outcomeOf<T>(run: () => Promise<T>): Promise<Outcome<T>> {
 }
 
 /** The value, or the error thrown here as it was thrown there. */
-export function valueOf<T>(outcome: Outcome<T>): T {
+export function unwrap<T>(outcome: Outcome<T>): T {
   if (outcome.ok) return outcome.value;
   throw errorFromWire(outcome.error);
 }

@@ -1,0 +1,216 @@
+/** Whole models against llama.cpp, an engine we did not write, on the same files. */
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { testData } from '@floe/testkit/data';
+import { klDivergence, logSoftmax } from '@floe/testkit/expectNear';
+import { testGpu } from '@floe/testkit/nodeGpu';
+import { openOracle } from '@floe/testkit/oracle';
+import { type RandomModelOptions, randomModel } from '@floe/testkit/randomModel';
+import { referenceModel } from '@floe/testkit/referenceModel';
+import { seeded } from '@floe/testkit/seeded';
+import { describe, expect, it } from 'vitest';
+import { readGguf } from '../gguf/index.ts';
+import { type DeviceOptions, openDevice } from '../gpu/index.ts';
+import { type PlaceOptions, placeModel, planModel } from '../model/index.ts';
+import { packRecord } from '../store/index.ts';
+import { Runner } from './index.ts';
+
+/** Log-probabilities [ids.length][nVocab] of each prompt, by Floe. */
+async function floeLogprobs(
+  bytes: Uint8Array,
+  prompts: readonly (readonly number[])[],
+  options: PlaceOptions & DeviceOptions = {},
+): Promise<Float64Array[][]> {
+  const device = await openDevice(testGpu(), options);
+  const read = async (offset: number, length: number) => bytes.subarray(offset, offset + length);
+  const plan = planModel(await readGguf({ sizeBytes: bytes.length, read }));
+  const placed = await placeModel(device, plan, { read: (record) => packRecord(record, read) }, options);
+  const runner = new Runner(device, placed, Math.min(plan.shape.nCtxTrain, 256));
+  const all: Float64Array[][] = [];
+  for (const ids of prompts) {
+    runner.rewind(0);
+    const rows: Float64Array[] = [];
+    for await (const logits of runner.logits(ids, () => {})) rows.push(logSoftmax(logits));
+    all.push(rows);
+  }
+  device.throwIfFailed();
+  runner.destroy();
+  device.destroy();
+  return all;
+}
+
+interface Agreement {
+  /** Of a log-probability among the oracle's 20 likeliest. */
+  readonly maxError: number;
+  readonly meanKl: number;
+  readonly top1: number;
+  readonly nPositions: number;
+}
+
+function agreement(ours: readonly Float64Array[][], theirs: readonly Float64Array[][]): Agreement {
+  let [maxError, kl, same, n] = [0, 0, 0, 0];
+  for (const [prompt, rows] of ours.entries()) {
+    for (const [position, row] of rows.entries()) {
+      const oracle = theirs[prompt]![position]!;
+      const ranked = Array.from(oracle.keys()).sort((a, b) => oracle[b]! - oracle[a]!);
+      for (const id of ranked.slice(0, 20)) maxError = Math.max(maxError, Math.abs(oracle[id]! - row[id]!));
+      kl += klDivergence(oracle, row);
+      if (row.indexOf(Math.max(...row)) === ranked[0]) same++;
+      n++;
+    }
+  }
+  return { maxError, meanKl: kl / n, top1: same / n, nPositions: n };
+}
+
+async function compare(
+  path: string,
+  prompts: readonly (readonly number[])[],
+  options: DeviceOptions = {},
+): Promise<Agreement> {
+  const oracle = await openOracle(path);
+  const theirs: Float64Array[][] = [];
+  for (const ids of prompts) theirs.push(await oracle.logprobs(ids));
+  await oracle.close();
+  return agreement(await floeLogprobs(readFileSync(path), prompts, options), theirs);
+}
+
+/** Chats of the eval set as llama.cpp tokenizes them: what the model was trained on, so that distributions are sharp. */
+async function chatPrompts(path: string, n: number): Promise<number[][]> {
+  const rows = readFileSync(testData('eval.jsonl')!, 'utf8')
+    .trim()
+    .split('\n')
+    .slice(0, n)
+    .map((line) => JSON.parse(line));
+  const oracle = await openOracle(path, { vocabOnly: true });
+  const prompts = rows.map(({ messages, expected }) => {
+    const said = messages
+      .map((m: { role: string; content: string }) => `<|im_start|>${m.role}\n${m.content}<|im_end|>\n`)
+      .join('');
+    return oracle.tokenize(`${said}<|im_start|>assistant\n${expected}`, { special: true }).slice(0, 96);
+  });
+  await oracle.close();
+  return prompts;
+}
+
+describe('arctic-tiny agrees with llama.cpp', () => {
+  const f32 = testData('arctic-tiny-sql-f32.gguf');
+  it.skipIf(!f32)(
+    'F32, 20 prompts: top-20 log-probabilities within 2e-3, every top-1',
+    async () => {
+      const found = await compare(f32!, await chatPrompts(f32!, 20));
+      expect(found.maxError).toBeLessThan(2e-3);
+      expect(found.top1).toBe(1);
+    },
+    240_000,
+  );
+
+  // llama.cpp rounds activations to 8 bits beside quantized weights; Floe does not: hence a divergence, not an error.
+  it.each(['q8_0', 'q4_0'])(
+    '%s, 8 prompts: mean KL below 2e-3, top-1 in 98%',
+    async (name) => {
+      const path = testData(`arctic-tiny-sql-${name}.gguf`)!;
+      const found = await compare(path, await chatPrompts(path, 8));
+      expect(found.meanKl).toBeLessThan(2e-3);
+      expect(found.top1).toBeGreaterThanOrEqual(0.98);
+    },
+    240_000,
+  );
+});
+
+const small = { nLayers: 2, modelDim: 64, nHeads: 4, nKvHeads: 2, nVocab: 320 };
+const randomModels: { name: string; options: RandomModelOptions }[] = [
+  {
+    name: 'arctic F32',
+    options: { ...small, architecture: 'arctic', expertDim: 96, nExperts: 8, nExpertsUsed: 2, type: 'F32', seed: 1 },
+  },
+  { name: 'llama F32', options: { ...small, architecture: 'llama', ffDim: 160, type: 'F32', seed: 2 } },
+  {
+    name: 'llama tied, rope_freqs, F32',
+    options: { ...small, architecture: 'llama', ffDim: 160, type: 'F32', seed: 3, tied: true, ropeFreqs: true },
+  },
+  {
+    name: 'mixtral F32',
+    options: { ...small, architecture: 'llama', expertDim: 96, nExperts: 8, nExpertsUsed: 2, type: 'F32', seed: 4 },
+  },
+];
+const quantized: typeof randomModels = (['F16', 'BF16', 'Q8_0', 'Q4_0'] as const).map((type, i) => ({
+  name: `llama ${type}`,
+  options: { ...small, architecture: 'llama', ffDim: 160, type, seed: 10 + i },
+}));
+
+describe('random models agree with llama.cpp', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'floe-oracle-'));
+  const random = seeded('oracle');
+  // Longer than one chunk of logits, so that a prompt's chunks meet the cache of those before.
+  const prompts = [1, 2].map(() => Array.from({ length: 40 }, () => random.int(0, 299)));
+  const fileOf = (options: RandomModelOptions) => {
+    const path = join(folder, `${options.architecture}-${options.seed}.gguf`);
+    writeFileSync(path, randomModel(options));
+    return path;
+  };
+
+  it.each(randomModels)('$name: log-probabilities within 5e-3', async ({ options }) => {
+    for (const family of ['thread', 'cooperative'] as const) {
+      const found = await compare(fileOf(options), prompts, { family });
+      expect(found.maxError, family).toBeLessThan(5e-3);
+    }
+  });
+
+  it.each(quantized)('$name: mean KL below 2e-3', async ({ options }) => {
+    const found = await compare(fileOf(options), prompts);
+    expect(found.meanKl).toBeLessThan(2e-3);
+    expect(found.top1).toBeGreaterThanOrEqual(0.95);
+  });
+
+  // The oracle rounds activations, which flips experts at near ties: quantized experts are held to float64 instead.
+  it.each(['Q8_0', 'Q4_0'] as const)(
+    'mixtral %s: log-probabilities within 5e-3 of the float64 reference',
+    async (type) => {
+      const bytes = randomModel({
+        ...small,
+        architecture: 'llama',
+        expertDim: 96,
+        nExperts: 8,
+        nExpertsUsed: 2,
+        type,
+        seed: 20,
+      });
+      const reference = referenceModel(bytes);
+      const theirs = prompts.map((ids) => reference.forward(ids).logits.map(logSoftmax));
+      expect(agreement(await floeLogprobs(bytes, prompts), theirs).maxError).toBeLessThan(5e-3);
+    },
+  );
+
+  it('control: another seed is another model', async () => {
+    const [one, other] = [randomModels[0]!.options, { ...randomModels[0]!.options, seed: 99 }];
+    const ours = await floeLogprobs(randomModel(one), prompts);
+    expect(agreement(ours, await floeLogprobs(randomModel(other), prompts)).maxError).toBeGreaterThan(0.1);
+  });
+
+  it("runs on WebGPU's default limits without a feature", async () => {
+    const found = await compare(fileOf(randomModels[0]!.options), prompts, { limits: 'default' });
+    expect(found.maxError).toBeLessThan(5e-3);
+  });
+
+  it('permuting the expert slots, and cutting the pool in pieces, changes no bit', async () => {
+    const bytes = randomModel(randomModels[0]!.options);
+    const straight = await floeLogprobs(bytes, prompts);
+    const slotOrder = (n: number, nSlots: number) => (n * 5 + 3) % nSlots;
+    const permuted = await floeLogprobs(bytes, prompts, { slotOrder, poolBytes: 400_000 });
+    expect(permuted).toEqual(straight);
+  });
+});
+
+it('keeps weights quantized: GPU bytes are at most 1.03 times the file’s tensors', async () => {
+  for (const name of ['arctic-tiny-sql-q8_0', 'arctic-tiny-sql-q4_0']) {
+    const bytes = readFileSync(testData(`${name}.gguf`)!);
+    const device = await openDevice(testGpu());
+    const read = async (offset: number, length: number) => bytes.subarray(offset, offset + length);
+    const plan = planModel(await readGguf({ sizeBytes: bytes.length, read }));
+    await placeModel(device, plan, { read: (record) => packRecord(record, read) });
+    const { weights, experts } = device.buffers.bytes();
+    expect((weights + experts) / plan.fileTensorBytes, name).toBeLessThan(1.03);
+    device.destroy();
+  }
+});
