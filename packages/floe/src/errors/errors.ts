@@ -72,7 +72,6 @@ export class FloeError extends Error {
 type Area<A extends string> = Extract<ErrorCode, `${A}/${string}`>;
 /** One class for an area, whose constructor takes that area's codes only. */
 class AreaError<A extends string> extends FloeError {
-  // biome-ignore lint/complexity/noUselessConstructor: it narrows the codes a subclass may carry.
   constructor(code: Area<A>, message: string, options: ErrorOptions) {
     super(code, message, options);
   }

@@ -21,8 +21,8 @@ const devices = new Map<string, Promise<Device>>();
 
 export function testDevice(options: DeviceOptions = {}): Promise<Device> {
   const key = JSON.stringify(options);
-  let device = devices.get(key);
-  if (!device) devices.set(key, (device = openDevice(testGpu(), options)));
+  const device = devices.get(key) ?? openDevice(testGpu(), options);
+  devices.set(key, device);
   return device;
 }
 
