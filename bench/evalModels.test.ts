@@ -16,7 +16,7 @@ const models = [
   ['arctic-mini-sql-q4_0.gguf', 'eval-mini.jsonl'],
 ] as const;
 
-describe('greedy answers', () => {
+describe('greedy answers', { timeout: 240_000 }, () => {
   // Only some of the models are in the repository.
   const cases = models.map(([file, set]) => ({ file, set, path: testData(file) }));
   it.each(cases.filter(({ path }) => path === null))('of $file', { skip: true }, () => {});
