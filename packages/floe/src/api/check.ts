@@ -6,14 +6,11 @@ import type { CompletionRequest } from './types.ts';
 /** Sampling as the runner wants it. OpenAI's default temperature is 1; small models answer better at 0.7. */
 export function pickingOf(request: CompletionRequest): Picking {
   const temperature = inRange(request, 'temperature', 0, 100) ?? 0.7;
-  if (temperature === 0) return { kind: 'greedy' };
-  return {
-    kind: 'sample',
-    temperature,
-    topK: whole(request, 'top_k', 0, 1 << 24) ?? 0,
-    topP: inRange(request, 'top_p', 0, 1) ?? 1,
-    minP: inRange(request, 'min_p', 0, 1) ?? 0,
-  };
+  // Checked for greedy answers too: a wrong number is a mistake whether or not it matters this time.
+  const topK = whole(request, 'top_k', 0, 1 << 24) ?? 0;
+  const topP = inRange(request, 'top_p', 0, 1) ?? 1;
+  const minP = inRange(request, 'min_p', 0, 1) ?? 0;
+  return temperature === 0 ? { kind: 'greedy' } : { kind: 'sample', temperature, topK, topP, minP };
 }
 
 export function maxTokensOf(request: CompletionRequest): number | undefined {
