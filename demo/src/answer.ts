@@ -56,7 +56,8 @@ export class Answer {
     if (nTokens > 1 && decodeMs > 0) {
       stats.append(' · ', el('span', { testid: 'rate' }, `${digits(((nTokens - 1) * 1000) / decodeMs)} tokens/s`));
     }
-    if (nTokens > 0) stats.append(` · ${nTokens} ${nTokens === 1 ? 'token' : 'tokens'}`);
+    if (usage) stats.append(' · read ', el('span', { testid: 'prompt-tokens' }, String(usage.prompt_tokens)));
+    if (nTokens > 0) stats.append(`${usage ? ',' : ' ·'} wrote ${nTokens} ${nTokens === 1 ? 'token' : 'tokens'}`);
     this.#foot.append(stats);
     if (finishReason === 'stopped') this.#foot.append(el('span', { class: 'mark', testid: 'stopped' }, 'stopped'));
     if (finishReason === 'length')

@@ -6,7 +6,7 @@ import { Rate } from './rate.ts';
 import { loaded, type Store } from './state.ts';
 
 /** What the library takes besides its documented options: to run as on a device that offers no more than it must. */
-type InternalLoadOptions = LoadOptions & { readonly deviceLimits?: 'default' };
+type InternalLoadOptions = LoadOptions & { readonly device?: { readonly limits: 'default' } };
 
 export interface Question {
   readonly messages: readonly ChatMessage[];
@@ -27,7 +27,7 @@ export class Session {
 
   constructor(
     readonly store: Store,
-    private readonly deviceLimits: 'default' | null,
+    private readonly limits: 'default' | null,
   ) {}
 
   /** Loads a model where none is loaded. A failure becomes the state 'error'. */
@@ -58,7 +58,7 @@ export class Session {
       signal,
       onProgress,
       ...(source.kind === 'bundled' ? { sha256: bundled.sha256 } : {}),
-      ...(this.deviceLimits ? { deviceLimits: this.deviceLimits } : {}),
+      ...(this.limits ? { device: { limits: this.limits } } : {}),
     };
   }
 

@@ -2,12 +2,17 @@
 import { button, byId } from './dom.ts';
 import { type Sample, samples } from './samples.ts';
 import type { Session } from './session.ts';
-import { loaded } from './state.ts';
+import { type Loaded, loaded } from './state.ts';
 
 export interface Settings {
   readonly system: string;
   readonly singleTurn: boolean;
   readonly temperature: number;
+}
+
+/** The bundled model, and others that call themselves so. */
+function writesSql({ source, model }: Loaded): boolean {
+  return source.kind === 'bundled' || /\bsql\b/i.test(model.info.name);
 }
 
 /** The panel's questions go to the conversation when another example is chosen. */
@@ -46,21 +51,21 @@ export function installTables(
   temperature.addEventListener('input', showTemperature);
 
   /** A model's own ways, whenever another one is loaded. */
-  const adopt = (writesSql: boolean): void => {
-    singleTurn.checked = writesSql;
-    temperature.value = writesSql ? '0' : '0.7';
+  const adopt = (forSql: boolean): void => {
+    singleTurn.checked = forSql;
+    temperature.value = forSql ? '0' : '0.7';
     showTemperature();
-    byId('system-name', HTMLElement).textContent = writesSql ? 'Your tables' : 'System message';
-    byId('schema-label', HTMLElement).textContent = writesSql ? 'CREATE TABLE statements' : 'System message';
-    byId('chat-name', HTMLElement).textContent = writesSql ? 'Ask, get SQL' : 'Chat';
-    hint.textContent = writesSql
+    byId('system-name', HTMLElement).textContent = forSql ? 'Your tables' : 'System message';
+    byId('schema-label', HTMLElement).textContent = forSql ? 'CREATE TABLE statements' : 'System message';
+    byId('chat-name', HTMLElement).textContent = forSql ? 'Ask, get SQL' : 'Chat';
+    hint.textContent = forSql
       ? 'Paste your own CREATE TABLE lines: each question is asked with them alone, as the model was trained.'
       : 'Goes before the conversation. Leave it empty to send none.';
   };
   adopt(true);
   session.store.subscribe((state, before) => {
     const now = loaded(state);
-    if (now && loaded(before)?.model !== now.model) adopt(now.source.kind === 'bundled');
+    if (now && loaded(before)?.model !== now.model) adopt(writesSql(now));
   });
 
   return {

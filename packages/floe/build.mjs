@@ -33,5 +33,7 @@ await build('node', {
   'templateWorker.node': join(src, 'text/templateWorker.node.ts'),
 });
 if (!process.argv.includes('--no-types')) {
-  execFileSync(join(here, '../../node_modules/.bin/tsc'), ['-p', join(here, 'tsconfig.build.json')], { stdio: 'inherit' });
+  execFileSync(join(here, '../../node_modules/.bin/tsc'), ['-p', join(here, 'tsconfig.build.json')], {
+    stdio: 'inherit',
+  });
 }

@@ -54,15 +54,19 @@ export function candidatesReference(
   return { ids: left.map(({ id }) => id), probabilities: weights.map((w) => (sum === 0 ? 0 : w / sum)), margin };
 }
 
-/** The first candidate whose probabilities, summed up to it, pass u, and how far u is from the nearest border. */
+/**
+ * The candidate within whose share of the sum u falls, and how far u is from the nearest border between two of them. The
+ * last that has a share where u is 1; the first candidate where none has.
+ */
 export function pickReference({ ids, probabilities }: Candidates, u: number): { id: number; margin: number } {
   let margin = Infinity;
   let mass = 0;
-  let picked: number | undefined;
+  let picked = ids[0]!;
   for (const [i, id] of ids.entries()) {
+    if (probabilities[i] === 0) continue;
+    if (mass > 0) margin = Math.min(margin, Math.abs(mass - u));
+    if (mass <= u) picked = id;
     mass += probabilities[i]!;
-    if (mass < 1) margin = Math.min(margin, Math.abs(mass - u));
-    if (mass > u) picked ??= id;
   }
-  return { id: picked ?? ids[0]!, margin };
+  return { id: picked, margin };
 }
