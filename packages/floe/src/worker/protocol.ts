@@ -46,8 +46,8 @@ export interface WorkerFace {
   logprobs(call: number, ids: readonly number[], top: number): Promise<Outcome<PositionLogprobs[]>>;
   memory(): Promise<Outcome<MemoryReport>>;
   unload(): Promise<Outcome<null>>;
-  /** Holds the lock whose release tells the page that this worker is gone. */
-  holdAlive(lock: string): void;
+  /** Takes the lock whose release tells the page that this worker is gone; resolves once it is held. */
+  holdAlive(lock: string): Promise<void>;
 }
 
 export async function outcomeOf<T>(run: () => Promise<T>): Promise<Outcome<T>> {

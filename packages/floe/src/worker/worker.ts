@@ -7,6 +7,8 @@ import { outcomeOf, type WireAnswer, type WorkerFace } from './protocol.ts';
 
 let model: Model | null = null;
 const aborts = new Map<number, AbortController>();
+/** Never settles. Named, so that it is not collected, which would give the lock back. */
+const alive = new Promise<void>(() => {});
 const answers = new Map<number, AsyncIterator<ChatCompletionChunk>>();
 
 function loaded(): Model {
@@ -83,9 +85,13 @@ const face: WorkerFace = {
       await model?.unload();
       return null;
     }),
-  holdAlive: (lock) => {
-    void navigator.locks?.request(lock, () => new Promise(() => {}));
-  },
+  holdAlive: (lock) =>
+    new Promise((granted) => {
+      void navigator.locks.request(lock, () => {
+        granted();
+        return alive;
+      });
+    }),
 };
 
 function forget(call: number): void {
