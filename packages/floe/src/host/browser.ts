@@ -13,7 +13,8 @@ export function browserHost(): Host {
         const { usage = 0, quota = 0 } = await storage.estimate();
         return { usageBytes: usage, quotaBytes: quota };
       },
-      persist: () => storage.persist(),
+      // A page may ask, a worker may not: there the method is missing, and `worker/client.ts` asks.
+      persist: async () => (await storage.persist?.()) ?? false,
     },
     sha256,
     gpu: navigator.gpu ?? null,

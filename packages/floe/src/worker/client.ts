@@ -42,6 +42,8 @@ export async function loadModel(source: string | URL | Blob, options: LoadOption
     const info = await link.call(signal, (worker, call) =>
       worker.load(call, wire, { ...rest, ...(device ? { device } : {}) }, report),
     );
+    // Asked of the page, since a worker can't; not awaited, since some browsers ask the person.
+    if (info.loadedFrom === 'network') void navigator.storage?.persist?.();
     return new WorkerModel(link, info);
   } catch (error) {
     link.terminate();
