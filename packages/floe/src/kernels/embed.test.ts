@@ -1,0 +1,62 @@
+import { encode } from '@floe/testkit/encode';
+import { nmse } from '@floe/testkit/expectNear';
+import { seeded } from '@floe/testkit/seeded';
+import { describe, expect, it } from 'vitest';
+import { type DeviceOptions, whole } from '../gpu/index.ts';
+import { type FormatName, formatByName, formats, rowStride } from '../quant/index.ts';
+import { embedReference } from './embed.reference.ts';
+import { embed } from './embed.ts';
+import { paddedRows, runThrice, testDevice, unpadded, upload, uploadMatrix } from './testGraph.ts';
+
+/** One product and one sum in f32: 1e-7 at the worst, 1e-14 squared; 1e-6 is the house's bound. */
+const NMSE = 1e-6;
+const random = seeded('embed');
+/** The first, the last, one twice, and one behind the vocabulary, which reads the last row and no memory behind it. */
+const NVOCAB = 7;
+const TOKENS = [3, 0, 6, 3, 100];
+
+describe.each<DeviceOptions>([{}, { limits: 'default' }])('embed, %o', (options) => {
+  describe.each(formats.map(({ name }) => name))('%s', (format) => {
+    // 32: one group. 96: fewer groups than a workgroup has invocations. 544: one group more.
+    it.each([32, 96, 544].flatMap((dim) => [1, 5].map((T) => ({ T, dim }))))(
+      'equals the reference: T=$T modelDim=$dim',
+      async ({ T, dim }) => {
+        const bytes = encode(format, random.normals(NVOCAB * dim, 0.1));
+        const w = formatByName(format).dequantize(bytes, NVOCAB * dim);
+        const tokens = TOKENS.slice(-T);
+        const expected = embedReference(w, tokens, NVOCAB, dim);
+        for (const run of await look(options, format, bytes, tokens, dim)) {
+          expect(nmse(unpadded(run, dim), expected)).toBeLessThan(NMSE);
+        }
+      },
+    );
+  });
+
+  it.each([1, 45])(
+    'takes odd lengths of floats, bit for bit: rows are padded with zeros (modelDim=%i)',
+    async (dim) => {
+      const w = random.normals(NVOCAB * dim);
+      const expected = embedReference(w, TOKENS, NVOCAB, dim);
+      for (const run of await look(options, 'F32', encode('F32', w), TOKENS, dim)) {
+        expect(run).toEqual(paddedRows(expected, dim));
+      }
+    },
+  );
+});
+
+it('control: the row of another token is out of bounds', async () => {
+  const dim = 96;
+  const bytes = encode('Q4_0', random.normals(NVOCAB * dim, 0.1));
+  const expected = embedReference(formatByName('Q4_0').dequantize(bytes, NVOCAB * dim), TOKENS, NVOCAB, dim);
+  const [run] = await look({}, 'Q4_0', bytes, [3, 0, 6, 2, 100], dim);
+  expect(nmse(unpadded(run!, dim), expected)).toBeGreaterThan(NMSE);
+});
+
+async function look(options: DeviceOptions, format: FormatName, bytes: Uint8Array, tokens: number[], dim: number) {
+  const device = await testDevice(options);
+  const nValues = tokens.length * rowStride(dim);
+  const x = whole(device.buffers.storage('other', 'x', Math.max(256, nValues * 4)));
+  const w = uploadMatrix(device, format, bytes, NVOCAB, dim);
+  const ids = upload(device, Uint32Array.from(tokens));
+  return runThrice(device, (rec) => embed(rec, { tokens: ids, w, x, nTokens: tokens.length }), x, nValues);
+}
