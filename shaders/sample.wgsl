@@ -4,11 +4,11 @@
 // rounding of exp. A logit of -inf or NaN has no mass; where none has any, the first of the sorted list is picked.
 #import "parts/order.wgsl"
 
-const LANES = 256u;
+const LANES = 256u; // tunable
 const MOST = 1024u;   // candidates at the most: beyond them the mass is negligible at usable temperatures
-const SHARE = 4u;     // of a lane in MOST
+const SHARE = MOST / LANES;
 const LOADS = 4u;     // under way at once: nothing but this workgroup hides their latency
-const ID_BITS = 24u;   // a vocabulary is smaller
+const ID_BITS = 24u;  // a vocabulary is smaller
 const KEY_OF_INFINITY = 0xff800000u;
 const KEY_OF_MINUS_INFINITY = 0x007fffffu;
 struct Params { nVocab: u32 }
@@ -55,11 +55,11 @@ fn sample(@builtin(local_invocation_index) lane: u32) {
 // Greater for a lower id: where keys are equal, this says who comes first.
 fn orderOf(id: u32) -> u32 { return ~id & ((1u << ID_BITS) - 1u); }
 
-// A key that the k-th greatest is not below: the least of the greatest of MOST (or LANES, if as few are kept) shares,
-// for each of them has one at or above it. It spares the histograms most of their additions, which would meet in the
-// few bins that share an exponent and wait for each other.
+// A key that the k-th greatest is not below: of as many shares as are kept, or more, the least of their greatest, for each
+// share has one at or above it. It spares the histograms most additions, which would meet in the few bins that share an
+// exponent and wait for each other. 0 where there are too few shares.
 fn boundKeys(lane: u32, nKept: u32) -> u32 {
-  let last = params.nVocab - 1u;
+  if (nKept > LOADS * LANES) { return 0u; }
   var best = vec4u(0u);
   for (var first = lane; first + (LOADS - 1u) * LANES < params.nVocab; first += LOADS * LANES) {
     best = max(best, vec4u(
@@ -75,8 +75,7 @@ fn boundKeys(lane: u32, nKept: u32) -> u32 {
 
 // Finds one more byte of the k-th greatest key, from bit `shift` on; those `known` are above it.
 fn narrowKey(lane: u32, floorKey: u32, known: u32, shift: u32) -> u32 {
-  atomicStore(&histogram[lane], 0u);
-  workgroupBarrier();
+  clearHistogram(lane);
   let last = params.nVocab - 1u;
   for (var first = lane; first < params.nVocab; first += LOADS * LANES) {
 #repeat j LOADS
@@ -94,8 +93,7 @@ fn narrowKey(lane: u32, floorKey: u32, known: u32, shift: u32) -> u32 {
 
 // The same for the order among those whose key is the k-th greatest. Seldom needed.
 fn narrowOrder(lane: u32, leastKey: u32, known: u32, shift: u32) -> u32 {
-  atomicStore(&histogram[lane], 0u);
-  workgroupBarrier();
+  clearHistogram(lane);
   for (var id = lane; id < params.nVocab; id += LANES) {
     let order = orderOf(id);
     if (((order >> shift) >> 8u) == known && keyOf(logits[id]) == leastKey) {
@@ -103,6 +101,11 @@ fn narrowOrder(lane: u32, leastKey: u32, known: u32, shift: u32) -> u32 {
     }
   }
   return (known << 8u) | chooseByte(lane);
+}
+
+fn clearHistogram(lane: u32) {
+  for (var bin = lane; bin < 256u; bin += LANES) { atomicStore(&histogram[bin], 0u); }
+  workgroupBarrier();
 }
 
 // The bin, from the top, with which the count reaches `remaining`.
