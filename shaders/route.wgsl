@@ -9,8 +9,12 @@ struct Params { nExperts: u32, nExpertsUsed: u32, logitStride: u32, layer: u32, 
 @group(0) @binding(5) var<storage, read_write> slots: array<u32>;          // [T, nExpertsUsed]
 @group(0) @binding(6) var<storage, read_write> faultFlag: array<atomic<u32>>;
 
-// NaN by its bits: a comparison may be folded away. It never wins.
-fn ordered(value: f32) -> f32 { return select(value, -3e38, (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u); }
+// NaN by its bits: a comparison may be folded away. It never wins: it becomes the least f32, every number at least the
+// next, and infinities finite, for their difference would be NaN.
+fn ordered(value: f32) -> f32 {
+  let isNaN = (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
+  return select(clamp(value, -3.4028232e38, 3.4028232e38), -3.4028234e38, isNaN);
+}
 
 @compute @workgroup_size(16)
 fn route(@builtin(global_invocation_id) id: vec3u) {
