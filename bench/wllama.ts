@@ -36,8 +36,8 @@ export async function compareWithWllama(model: string, evalSet: string): Promise
     const [first] = readFileSync(evalSet, 'utf8').split('\n');
     const { messages } = JSON.parse(first!) as { messages: { content: string }[] };
     const text = messages.map(({ content }) => content).join('\n');
-    // About 128 tokens, and the start of an answer that neither engine ends at once.
-    const prompt = `${text}\n${text}`.slice(0, 420);
+    // About 128 tokens, ending in a list that goes on: neither engine ends its answer at once.
+    const prompt = `${text}\n${text}\n${text}\nSELECT ${'name, state, title, '.repeat(8)}`;
     const best = await page.evaluate(measureInPage, { prompt, nRounds: ROUNDS, nTokens: DECODED_TOKENS });
     const rows = (['floe', 'wllama'] as const).map((engine): Row => {
       const { prefill, decode, promptTokens } = best[engine];
@@ -63,11 +63,25 @@ interface PageArguments {
   readonly nTokens: number;
 }
 
+/** What is used of wllama. Its package's types are its TypeScript source, which is not as strict as this project. */
+interface WllamaModule {
+  readonly Wllama: new (
+    paths: { default: string },
+    options: { suppressNativeLog: boolean },
+  ) => {
+    loadModel(files: Blob[], options: Readonly<Record<string, number>>): Promise<void>;
+    createCompletion(request: { prompt: string; max_tokens: number; temperature: number }): Promise<{
+      timings?: { prompt_per_second: number; predicted_per_second: number; prompt_n: number };
+    }>;
+    exit(): Promise<void>;
+  };
+}
+
 /** Runs in the page: both engines loaded, then in turns; the best of each. */
 async function measureInPage({ prompt, nRounds, nTokens }: PageArguments): Promise<Record<'floe' | 'wllama', Speed>> {
   const [floePath, wllamaPath] = ['/floe/index.js', '/wllama/index.js'];
   const { loadModel } = (await import(floePath)) as typeof import('floe');
-  const { Wllama } = (await import(wllamaPath)) as typeof import('@wllama/wllama');
+  const { Wllama } = (await import(wllamaPath)) as WllamaModule;
   const floe = await loadModel(new URL('/model.gguf', location.href), { contextLength: 384 });
   const wllama = new Wllama({ default: '/wllama/wasm/wllama.wasm' }, { suppressNativeLog: true });
   const file = await (await fetch('/model.gguf')).blob();
