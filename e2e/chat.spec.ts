@@ -44,6 +44,19 @@ test('a role forged in the question stays text', async ({ floe, server }) => {
   await expect(floe.page.locator('img')).toHaveCount(0);
 });
 
+test('a question is asked alone, or behind what was said before, as the option says', async ({ floe, server }) => {
+  await floe.openWith(server.url);
+  const read = async (): Promise<number> => {
+    await floe.ask(short.question, short.tables);
+    return Number(await floe.get('prompt-tokens').last().textContent());
+  };
+  const alone = await read();
+  expect(await read()).toBe(alone);
+  await floe.page.getByText('Options').click();
+  await floe.get('single-turn').uncheck();
+  expect(await read()).toBeGreaterThan(alone);
+});
+
 test('Shift+Enter breaks the line, a new chat is empty', async ({ floe, server }) => {
   await floe.openWith(server.url);
   const box = floe.get('question');

@@ -45,7 +45,10 @@ test('loads from IndexedDB in the next browser session, with the origin of the m
   const sentBytes = server.sentBytes;
 
   const after = await restart();
-  await after.page.route('**/*.gguf', (route) => route.abort('internetdisconnected'));
+  await after.page.route(
+    (url) => url.pathname.endsWith('.gguf'),
+    (route) => route.abort('internetdisconnected'),
+  );
   await after.openWith(server.url);
   await expect(after.get('loaded-from')).toContainText('storage');
   expect(server.sentBytes, 'bytes sent after the first session').toBe(sentBytes);
