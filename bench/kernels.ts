@@ -55,10 +55,13 @@ export async function benchKernels(devices: readonly Device[], ceilings: Measure
         ms: round(ms),
         GBs: round(gbs),
         ofRead: round(gbs / ceilings.shown.readGBs),
-        ofReadByCpuTime: round((bytes * ceilings.readCpuMsPerByte) / cpuMs),
         gflops: round(gflops),
         ofFma: round(gflops / ceilings.shown.gflops),
-        ofFmaByCpuTime: round((flops * ceilings.cpuMsPerFlop) / cpuMs),
+        // Where the adapter is software, the same shares by processor time, which hold on a busy machine.
+        ...(device.adapter.software && {
+          ofReadByCpuTime: round((bytes * ceilings.readCpuMsPerByte) / cpuMs),
+          ofFmaByCpuTime: round((flops * ceilings.cpuMsPerFlop) / cpuMs),
+        }),
       });
     }
   }

@@ -11,12 +11,12 @@ import { makeActivations, placeModel, planModel, recordStep, ropeAngles } from '
 import { packRecord } from '../packages/floe/src/store/index.ts';
 import { jobsOf } from './graphs.ts';
 import { type Row, round } from './report.ts';
-import { least, NEVER, type Time, timeCopies } from './timing.ts';
+import { least, NEVER, type Time, timeCopies, workerCpuMs } from './timing.ts';
 
 const PROMPT_TOKENS = 128;
 const DECODED_TOKENS = 64;
 const CONTEXT = 256;
-const ROUNDS = 3;
+const ROUNDS = 2;
 const COPIES = 20;
 
 export async function benchModel(device: Device, path: string): Promise<Row[]> {
@@ -50,13 +50,12 @@ async function tokensPerSecond(device: Device, model: PlacedModel, name: string)
     const startMs = performance.now();
     await (await runner.prefill(ids, { kind: 'greedy' }, 0, () => {})).wait();
     const prefilledMs = performance.now();
-    const [before, startCpu] = [device.counts.dispatches, process.cpuUsage()];
+    const [before, startCpuMs] = [device.counts.dispatches, workerCpuMs()];
     for (let i = 0; i < DECODED_TOKENS; i++) await (await runner.decode({ kind: 'greedy' }, 0)).wait();
     const doneMs = performance.now();
     dispatches = (device.counts.dispatches - before) / DECODED_TOKENS;
     if (round === 0) continue;
-    const { user, system } = process.cpuUsage(startCpu);
-    decodeCpuMs = Math.min(decodeCpuMs, (user + system) / 1000);
+    decodeCpuMs = Math.min(decodeCpuMs, workerCpuMs() - startCpuMs);
     prefillMs = Math.min(prefillMs, prefilledMs - startMs);
     decodeMs = Math.min(decodeMs, doneMs - prefilledMs);
   }

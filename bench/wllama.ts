@@ -33,12 +33,13 @@ export async function compareWithWllama(model: string, evalSet: string): Promise
   try {
     const page = await browser.newPage();
     await page.goto(server.origin);
-    const [first] = readFileSync(evalSet, 'utf8').split('\n');
-    const { messages } = JSON.parse(first!) as { messages: { content: string }[] };
-    const text = messages.map(({ content }) => content).join('\n');
-    // About 128 tokens, ending in a list that goes on: neither engine ends its answer at once.
-    const prompt = `${text}\n${text}\n${text}\nSELECT ${'name, state, title, '.repeat(8)}`;
-    const best = await page.evaluate(measureInPage, { prompt, nRounds: ROUNDS, nTokens: DECODED_TOKENS });
+    // The question of the longest answer: end tokens can't be forbidden to both engines.
+    const items = readFileSync(evalSet, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Item);
+    const { messages } = items.reduce((a, b) => (b.expected.length > a.expected.length ? b : a));
+    const best = await page.evaluate(measureInPage, { messages, nRounds: ROUNDS, nTokens: DECODED_TOKENS });
     const rows = (['floe', 'wllama'] as const).map((engine): Row => {
       const { prefill, decode, promptTokens } = best[engine];
       return {
@@ -57,8 +58,13 @@ export async function compareWithWllama(model: string, evalSet: string): Promise
   }
 }
 
+interface Item {
+  readonly messages: { role: 'system' | 'user' | 'assistant'; content: string }[];
+  readonly expected: string;
+}
+
 interface PageArguments {
-  readonly prompt: string;
+  readonly messages: Item['messages'];
   readonly nRounds: number;
   readonly nTokens: number;
 }
@@ -70,15 +76,15 @@ interface WllamaModule {
     options: { suppressNativeLog: boolean },
   ) => {
     loadModel(files: Blob[], options: Readonly<Record<string, number>>): Promise<void>;
-    createCompletion(request: { prompt: string; max_tokens: number; temperature: number }): Promise<{
-      timings?: { prompt_per_second: number; predicted_per_second: number; prompt_n: number };
+    createChatCompletion(request: { messages: Item['messages']; max_tokens: number; temperature: number }): Promise<{
+      timings?: { prompt_per_second: number; predicted_per_second: number; prompt_n: number; predicted_n: number };
     }>;
     exit(): Promise<void>;
   };
 }
 
 /** Runs in the page: both engines loaded, then in turns; the best of each. */
-async function measureInPage({ prompt, nRounds, nTokens }: PageArguments): Promise<Record<'floe' | 'wllama', Speed>> {
+async function measureInPage({ messages, nRounds, nTokens }: PageArguments): Promise<Record<'floe' | 'wllama', Speed>> {
   const [floePath, wllamaPath] = ['/floe/index.js', '/wllama/index.js'];
   const { loadModel } = (await import(floePath)) as typeof import('floe');
   const { Wllama } = (await import(wllamaPath)) as WllamaModule;
@@ -100,17 +106,23 @@ async function measureInPage({ prompt, nRounds, nTokens }: PageArguments): Promi
   };
   // Round 0 warms up. Each round's prompt begins otherwise, so that no cache of a prefix helps either.
   for (let round = 0; round <= nRounds; round++) {
-    const text = `${round} ${prompt}`;
-    const ours = await floe.completions.create({ prompt: text, max_tokens: nTokens, temperature: 0 });
-    const theirs = await wllama.createCompletion({ prompt: text, max_tokens: nTokens, temperature: 0 });
+    const asked = messages.map((message) => ({ ...message, content: `-- ${round}\n${message.content}` }));
+    const common = { messages: asked, max_tokens: nTokens, temperature: 0 };
+    const ours = await floe.chat.completions.create(common);
+    const theirs = await wllama.createChatCompletion(common);
     if (round === 0) continue;
-    const { usage, finish_reason } = ours;
+    const { usage, choices } = ours;
     // `decodeMs` runs from the first token to the last, which may be an end token that is not counted.
-    const nDecoded = usage.completion_tokens - (finish_reason === 'length' ? 1 : 0);
-    const decode = nDecoded > 8 ? (nDecoded / usage.decodeMs) * 1000 : 0;
+    const nDecoded = usage.completion_tokens - (choices[0].finish_reason === 'length' ? 1 : 0);
+    const decode = nDecoded > 4 ? (nDecoded / usage.decodeMs) * 1000 : 0;
     note('floe', (usage.prompt_tokens / usage.prefillMs) * 1000, decode, usage.prompt_tokens);
     const timings = theirs.timings!;
-    note('wllama', timings.prompt_per_second, timings.predicted_per_second, timings.prompt_n);
+    note(
+      'wllama',
+      timings.prompt_per_second,
+      timings.predicted_n > 4 ? timings.predicted_per_second : 0,
+      timings.prompt_n,
+    );
   }
   await floe.unload();
   await wllama.exit();
