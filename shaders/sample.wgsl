@@ -11,6 +11,7 @@ const LOADS = 4u;     // under way at once: nothing but this workgroup hides the
 const ID_BITS = 24u;  // a vocabulary is smaller
 const KEY_OF_INFINITY = 0xff800000u;
 const KEY_OF_MINUS_INFINITY = 0x007fffffu;
+const NO_MASS = -1e4;   // behind the first: its exponential is 0 at every temperature up to 100
 struct Params { nVocab: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> logits: array<f32>;              // [nVocab]
@@ -27,30 +28,27 @@ var<workgroup> laneSums: array<f32, LANES>;
 var<workgroup> floorOfKeys: atomic<u32>;    // the complement of a key that the k-th greatest is not below
 var<workgroup> chosenByte: u32;
 var<workgroup> remaining: u32;              // how many of those that share the known bytes are wanted
-var<workgroup> nSharing: u32;               // and how many there are
+var<workgroup> allWanted: u32;              // 1: there are no more than that
 var<workgroup> nCollected: atomic<u32>;
-var<workgroup> nSurvivors: atomic<u32>;
-var<workgroup> nPassed: atomic<u32>;
+var<workgroup> nCounted: array<atomic<u32>, 2>;
 
 @compute @workgroup_size(LANES)
 fn sample(@builtin(local_invocation_index) lane: u32) {
   let topK = u32(sampling[1]);
   let nKept = min(min(select(topK, MOST, topK == 0u), MOST), params.nVocab);
   if (lane == 0u) { remaining = nKept; }
-  let floorKey = boundKeys(lane, nKept);
-  var leastKey = 0u; var leastOrder = 0u;
-  for (var byte = 0u; byte < 4u; byte++) { leastKey = narrowKey(lane, floorKey, leastKey, 24u - 8u * byte); }
-  if (workgroupUniformLoad(&nSharing) > workgroupUniformLoad(&remaining)) {
-    for (var byte = 0u; byte < 3u; byte++) { leastOrder = narrowOrder(lane, leastKey, leastOrder, 16u - 8u * byte); }
-  }
-  collect(lane, leastKey, leastOrder);
+  let least = findLeast(lane, boundKeys(lane, nKept));
+  collect(lane, least);
   sortKept(lane, nKept);
-  let place = pick(lane, cut(lane, nKept));
+  let place = pick(lane, nKept);
   if (lane == 0u) {
     sampled[0] = ids[place];
     tokens[0] = ids[place];
   }
 }
+
+// What the last one kept has at least: a key, and among those with this very key an order.
+struct Least { key: u32, order: u32 }
 
 // Greater for a lower id: where keys are equal, this says who comes first.
 fn orderOf(id: u32) -> u32 { return ~id & ((1u << ID_BITS) - 1u); }
@@ -73,80 +71,70 @@ fn boundKeys(lane: u32, nKept: u32) -> u32 {
   return ~atomicLoad(&floorOfKeys);
 }
 
-// Finds one more byte of the k-th greatest key, from bit `shift` on; those `known` are above it.
-fn narrowKey(lane: u32, floorKey: u32, known: u32, shift: u32) -> u32 {
-  clearHistogram(lane);
+// The k-th greatest, a byte at a time: four bytes of its key and, seldom, where not all that have this key are wanted,
+// three of its order.
+fn findLeast(lane: u32, floorKey: u32) -> Least {
   let last = params.nVocab - 1u;
-  for (var first = lane; first < params.nVocab; first += LOADS * LANES) {
+  var least = Least(0u, 0u);
+  for (var byte = 0u; byte < 7u; byte++) {
+    let ofKey = byte < 4u;
+    let shift = select(48u, 24u, ofKey) - 8u * byte;
+    let known = select(least.order, least.key, ofKey);
+    for (var bin = lane; bin < 256u; bin += LANES) { atomicStore(&histogram[bin], 0u); }
+    workgroupBarrier();
+    for (var first = lane; first < params.nVocab; first += LOADS * LANES) {
 #repeat j LOADS
-    let key$j = keyOf(logits[min(first + $ju * LANES, last)]);
+      let id$j = first + $ju * LANES; let key$j = keyOf(logits[min(id$j, last)]);
 #end
 #repeat j LOADS
-    // Shifting by 32 is undefined, so the known bytes are compared in two steps.
-    if (key$j >= floorKey && ((key$j >> shift) >> 8u) == known && first + $ju * LANES < params.nVocab) {
-      atomicAdd(&histogram[(key$j >> shift) & 255u], 1u);
-    }
+      let value$j = select(orderOf(id$j), key$j, ofKey);
+      // Shifting by 32 is undefined, so the known bytes are compared in two steps.
+      if (id$j <= last && key$j >= floorKey && ((value$j >> shift) >> 8u) == known && (ofKey || key$j == least.key)) {
+        atomicAdd(&histogram[(value$j >> shift) & 255u], 1u);
+      }
 #end
-  }
-  return (known << 8u) | chooseByte(lane);
-}
-
-// The same for the order among those whose key is the k-th greatest. Seldom needed.
-fn narrowOrder(lane: u32, leastKey: u32, known: u32, shift: u32) -> u32 {
-  clearHistogram(lane);
-  for (var id = lane; id < params.nVocab; id += LANES) {
-    let order = orderOf(id);
-    if (((order >> shift) >> 8u) == known && keyOf(logits[id]) == leastKey) {
-      atomicAdd(&histogram[(order >> shift) & 255u], 1u);
     }
+    workgroupBarrier();
+    if (lane == 0u) { chooseByte(); }
+    let enough = workgroupUniformLoad(&allWanted) == 1u;
+    let found = (known << 8u) | chosenByte;
+    if (ofKey) { least.key = found; } else { least.order = found; }
+    if (byte == 3u && enough) { break; }
   }
-  return (known << 8u) | chooseByte(lane);
-}
-
-fn clearHistogram(lane: u32) {
-  for (var bin = lane; bin < 256u; bin += LANES) { atomicStore(&histogram[bin], 0u); }
-  workgroupBarrier();
+  return least;
 }
 
 // The bin, from the top, with which the count reaches `remaining`.
-fn chooseByte(lane: u32) -> u32 {
-  workgroupBarrier();
-  if (lane == 0u) {
-    var byte = 255u;
-    loop {
-      let n = atomicLoad(&histogram[byte]);
-      nSharing = n;
-      if (n >= remaining || byte == 0u) { break; }
-      remaining -= n;
-      byte--;
-    }
-    chosenByte = byte;
+fn chooseByte() {
+  var byte = 255u;
+  var n = atomicLoad(&histogram[byte]);
+  while (n < remaining && byte > 0u) {
+    remaining -= n;
+    byte--;
+    n = atomicLoad(&histogram[byte]);
   }
-  workgroupBarrier();
-  return chosenByte;
+  chosenByte = byte;
+  allWanted = select(0u, 1u, n <= remaining);
 }
 
 // The kept ones, in any order: sorting gives them theirs.
-fn collect(lane: u32, leastKey: u32, leastOrder: u32) {
+fn collect(lane: u32, least: Least) {
   for (var i = lane; i < MOST; i += LANES) { keys[i] = 0u; ids[i] = 0xffffffffu; }
   workgroupBarrier();
   let last = params.nVocab - 1u;
   for (var first = lane; first < params.nVocab; first += LOADS * LANES) {
 #repeat j LOADS
-    let key$j = keyOf(logits[min(first + $ju * LANES, last)]);
+    let id$j = first + $ju * LANES; let key$j = keyOf(logits[min(id$j, last)]);
 #end
 #repeat j LOADS
-    if (key$j >= leastKey) { keep(first + $ju * LANES, key$j, leastKey, leastOrder); }
+    if (id$j <= last && (key$j > least.key || (key$j == least.key && orderOf(id$j) >= least.order))) {
+      let place = atomicAdd(&nCollected, 1u);
+      keys[place] = key$j;
+      ids[place] = id$j;
+    }
 #end
   }
   workgroupBarrier();
-}
-
-fn keep(id: u32, key: u32, leastKey: u32, leastOrder: u32) {
-  if (id >= params.nVocab || (key == leastKey && orderOf(id) < leastOrder)) { return; }
-  let place = atomicAdd(&nCollected, 1u);
-  keys[place] = key;
-  ids[place] = id;
 }
 
 // Bitonic: by falling key, then rising id.
@@ -170,21 +158,21 @@ fn sortKept(lane: u32, nKept: u32) {
   }
 }
 
-// Of the i-th of the sorted list, relative to the first. Infinities are known by their keys: arithmetic may assume none.
-fn weightOf(i: u32, temperature: f32) -> f32 {
-  if (keys[i] <= KEY_OF_MINUS_INFINITY) { return 0.0; }
-  if (keys[i] == keys[0]) { return 1.0; }
-  if (keys[0] == KEY_OF_INFINITY) { return 0.0; }
+// How far the i-th of the sorted list is behind the first. Infinities are known by their keys: arithmetic may assume none.
+fn behind(i: u32) -> f32 {
+  if (keys[i] <= KEY_OF_MINUS_INFINITY) { return NO_MASS; }
+  if (keys[i] == keys[0]) { return 0.0; }
+  if (keys[0] == KEY_OF_INFINITY) { return NO_MASS; }
   // Halved, since the difference of two finite numbers can overflow.
-  let behind = max(0.5 * valueOf(keys[i]) - 0.5 * valueOf(keys[0]), -1e4) * 2.0 / temperature;
-  return select(0.0, exp(max(behind, -80.0)), behind > -80.0);
+  return 2.0 * max(0.5 * valueOf(keys[i]) - 0.5 * valueOf(keys[0]), 0.5 * NO_MASS);
 }
 
-// sums[i] = Σ weights[0 … i] of the first n; behind them it stays at the total.
+// sums[i] = Σ exp(behind / temperature) of 0 … i, as far as they are among the first n; after them, the total.
 fn sumWeights(lane: u32, n: u32, temperature: f32) {
   var sum = 0.0;
   for (var i = lane * SHARE; i < (lane + 1u) * SHARE; i++) {
-    if (i < n) { sum += weightOf(i, temperature); }
+    let exponent = behind(i) / temperature;
+    if (i < n && exponent > -80.0) { sum += exp(exponent); }
     sums[i] = sum;
   }
   laneSums[lane] = sum;
@@ -195,30 +183,25 @@ fn sumWeights(lane: u32, n: u32, temperature: f32) {
   workgroupBarrier();
 }
 
-// How many top-p and min-p leave: both leave a beginning of the list, and never nothing.
-fn cut(lane: u32, nKept: u32) -> u32 {
-  let topP = sampling[2]; let minP = sampling[3];
-  if (sampling[0] <= 0.0) { return 1u; }
-  sumWeights(lane, nKept, 1.0);
-  var n = 0u;
-  for (var i = lane; i < nKept; i += LANES) {
-    let wanted = topP >= 1.0 || sums[max(i, 1u) - 1u] < topP * sums[MOST - 1u];
-    if (i == 0u || (wanted && weightOf(i, 1.0) >= minP)) { n++; }
+// Counts twice: whom top-p and min-p leave, each a beginning of the list and never nothing; then, of those, whose sums u
+// has passed. Should rounding let it pass all, the last with mass is picked.
+fn pick(lane: u32, nKept: u32) -> u32 {
+  let temperature = sampling[0]; let topP = sampling[2]; let minP = sampling[3]; let u = sampling[4];
+  let leastBehind = select(2.0 * NO_MASS, min(log(max(minP, 1e-30)), 0.0), minP > 0.0);
+  var n = select(nKept, 1u, temperature <= 0.0);
+  for (var round = 0u; round < 2u; round++) {
+    let cutting = round == 0u;
+    sumWeights(lane, n, select(max(temperature, 1e-4), 1.0, cutting));
+    let total = sums[MOST - 1u];
+    var count = 0u;
+    for (var i = lane; i < n; i += LANES) {
+      let left = i == 0u || ((topP >= 1.0 || sums[i - 1u] < topP * total) && behind(i) >= leastBehind);
+      let passed = sums[i] < total && sums[i] <= u * total;
+      if (select(passed, left, cutting)) { count++; }
+    }
+    atomicAdd(&nCounted[round], count);
+    workgroupBarrier();
+    n = atomicLoad(&nCounted[round]);
   }
-  atomicAdd(&nSurvivors, n);
-  workgroupBarrier();
-  return atomicLoad(&nSurvivors);
-}
-
-// The place at which the sum passes u of the total; should rounding let none pass, the last that has mass.
-fn pick(lane: u32, nLeft: u32) -> u32 {
-  sumWeights(lane, nLeft, max(sampling[0], 1e-4));
-  let total = sums[MOST - 1u];
-  var n = 0u;
-  for (var i = lane; i < nLeft; i += LANES) {
-    if (sums[i] < total && sums[i] <= sampling[4] * total) { n++; }
-  }
-  atomicAdd(&nPassed, n);
-  workgroupBarrier();
-  return atomicLoad(&nPassed);
+  return n;
 }
