@@ -40,7 +40,7 @@ export interface MatmulArgs {
 /** y[T, N] = x[T, K] · Wᵀ, W packed [N, K]. For one token each weight is unpacked once and used once; for more, T share it. */
 export function matmul(rec: Recorder, args: MatmulArgs): void {
   const { w, nTokens } = args;
-  const shape = shapeOf(rec.device, nTokens);
+  const shape = denseShape(rec.device, nTokens);
   record(rec, shape, {
     w,
     output: args.output ?? 'store',
@@ -92,9 +92,9 @@ export interface ExpertMatmulArgs {
 export function expertMatmul(rec: Recorder, args: ExpertMatmulArgs): void {
   const { w, route, nTokens } = args;
   const nPairs = nTokens * route.nExpertsUsed;
-  const shape = shapeOf(rec.device, nTokens);
+  const shape = expertShape(rec.device, nTokens, route);
   const grouped = nTokens > 1;
-  // Each expert may leave one tile partly filled; more tiles than pairs there can't be… but their numbers have gaps.
+  // Each expert may leave one tile partly filled, and the tiles' numbers have gaps (columns_grouped.wgsl).
   const nTiles = grouped ? Math.floor(nPairs / shape.COLUMNS) + route.nExperts : nPairs;
   for (const pool of w.pools) {
     record(rec, shape, {
@@ -129,10 +129,21 @@ export function expertMatmul(rec: Recorder, args: ExpertMatmulArgs): void {
 /** Rows and tokens an invocation (or a set of lanes) owns. Chosen by the number of tokens alone, never by what they hold. */
 type MatmulShape = Readonly<{ ROWS: number; COLUMNS: number }>;
 
-/** How many tokens share an unpacked weight, from `nTokens` and the device's family. */
-export function shapeOf(device: Device, nTokens: number): MatmulShape {
-  if (nTokens === 1) return { ROWS: device.family === 'thread' ? 4 : 2, COLUMNS: 1 };
-  return { ROWS: 4, COLUMNS: 4 };
+/**
+ * How many rows and tokens share what was loaded and unpacked. On a software adapter loads cost more than arithmetic, so
+ * eight rows share each value of x (docs/performance.md).
+ */
+function denseShape(device: Device, nTokens: number): MatmulShape {
+  const thread = device.family === 'thread';
+  if (nTokens === 1) return { ROWS: thread ? 4 : 2, COLUMNS: 1 };
+  return { ROWS: thread ? 8 : 4, COLUMNS: 4 };
+}
+
+/** As for dense matrices, but a tile holds tokens of one expert only: where an expert has few, wide tiles stay empty. */
+function expertShape(device: Device, nTokens: number, { nExperts, nExpertsUsed }: Route): MatmulShape {
+  const shape = denseShape(device, nTokens);
+  const pairsPerExpert = (nTokens * nExpertsUsed) / nExperts;
+  return pairsPerExpert < 3 && nTokens > 1 ? { ...shape, COLUMNS: 2 } : shape;
 }
 
 interface Recording {
