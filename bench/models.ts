@@ -59,7 +59,7 @@ async function tokensPerSecond(device: Device, model: PlacedModel, name: string)
     prefillMs = Math.min(prefillMs, prefilledMs - startMs);
     decodeMs = Math.min(decodeMs, doneMs - prefilledMs);
   }
-  runner.destroy();
+  await runner.destroy();
   return {
     bench: 'models',
     name,

@@ -40,6 +40,11 @@ declare module '#shaders/matmulThread.wgsl' {
   export default shader;
 }
 
+declare module '#shaders/matmulTile.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ main: 'read'; side: 'read'; x: 'read'; y: 'readWrite' }, { nOut: 'u32'; nRows: 'u32'; nGroups: 'u32'; nColumns: 'u32'; nExperts: 'u32'; pairsPerX: 'u32'; xStride: 'u32'; yStride: 'u32'; xOffset: 'u32'; yOffset: 'u32'; mainBase: 'u32'; sideBase: 'u32'; slotStride: 'u32'; firstSlot: 'u32'; nSlots: 'u32'; stage: 'u32' }, never, 'unpack' | 'columns' | 'output'>;
+  export default shader;
+}
+
 declare module '#shaders/rmsNormCooperative.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ x: 'read'; weight: 'read'; y: 'readWrite' }, { nTokens: 'u32'; modelDim: 'u32'; stride: 'u32'; eps: 'f32'; stage: 'u32' }, never, 'lanes'>;
   export default shader;

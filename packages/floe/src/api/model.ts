@@ -106,6 +106,7 @@ export class LocalModel implements Model {
     // Behind what runs now: a step in flight still reads the buffers.
     const leave = await this.queue.enter();
     this.parts.template?.dispose();
+    await this.parts.runner.destroy();
     this.parts.device.destroy();
     await this.parts.weights.close();
     leave();

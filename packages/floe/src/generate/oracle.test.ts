@@ -35,7 +35,7 @@ async function floeLogprobs(
     all.push(rows);
   }
   device.throwIfFailed();
-  runner.destroy();
+  await runner.destroy();
   device.destroy();
   return all;
 }

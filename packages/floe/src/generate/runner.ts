@@ -35,7 +35,7 @@ const KEPT_GRAPHS = 8;
 export class Runner {
   readonly kv: KvCache;
   private readonly s: Activations;
-  private readonly graphs = new Map<string, Graph>();
+  private readonly graphs = new Map<string, Promise<Graph>>();
   private readonly sampled: GPUBuffer;
   private readonly sampling: GPUBuffer;
   private readonly readback: Readback;
@@ -55,11 +55,16 @@ export class Runner {
     this.readback = new Readback(device, 4);
   }
 
-  /** Compiles what decoding and a prompt need, so that no step waits for it. */
+  /**
+   * Compiles what decoding and a prompt need, so that no step waits for it. The sampler is begun and not waited for: it
+   * is the slowest to compile, and a greedy answer does without it.
+   */
   async warmUp(): Promise<void> {
-    await this.graphOf(1, 'last', 'greedy');
-    await this.graphOf(1, 'last', 'sample');
-    if (this.s.nTokens > 1) await this.graphOf(this.s.nTokens, 'none', null);
+    const greedy = this.graphOf(1, 'last', 'greedy');
+    const prompt = this.s.nTokens > 1 ? this.graphOf(this.s.nTokens, 'none', null) : null;
+    await Promise.all([greedy, prompt]);
+    // If it fails, the request that wants it will say so.
+    this.graphOf(1, 'last', 'sample').catch(() => {});
   }
 
   /** Puts all but the last of `ids` through the layers, and the last too, which picks the id that follows. */
@@ -112,8 +117,10 @@ export class Runner {
     this.length = length;
   }
 
-  destroy(): void {
-    for (const graph of this.graphs.values()) graph.destroy();
+  /** Waits for what is still being compiled, and gives everything back. */
+  async destroy(): Promise<void> {
+    const graphs = await Promise.allSettled(this.graphs.values());
+    for (const graph of graphs) if (graph.status === 'fulfilled') graph.value.destroy();
     this.readback.destroy();
     this.device.buffers.destroy(this.sampled);
     this.device.buffers.destroy(this.sampling);
@@ -139,7 +146,7 @@ export class Runner {
     this.device.submit(encoder.finish());
   }
 
-  private async graphOf(nTokens: number, wanted: WantedLogits, pick: Picking['kind'] | null): Promise<Graph> {
+  private graphOf(nTokens: number, wanted: WantedLogits, pick: Picking['kind'] | null): Promise<Graph> {
     const key = `${nTokens} ${wanted} ${pick}`;
     const kept = this.graphs.get(key);
     if (kept) return kept;
@@ -149,8 +156,8 @@ export class Runner {
     const common = { logits: s.logits, sampled: whole(this.sampled), tokens: s.tokens, nVocab: model.plan.nVocab };
     if (pick === 'greedy') argmax(rec, common);
     if (pick === 'sample') sample(rec, { ...common, sampling: whole(this.sampling) });
-    const graph = await rec.finish(key);
     this.makeRoom();
+    const graph = rec.finish(key);
     this.graphs.set(key, graph);
     return graph;
   }
@@ -160,8 +167,8 @@ export class Runner {
     const prompts = [...this.graphs].filter(([key]) => !key.startsWith('1 '));
     if (prompts.length < KEPT_GRAPHS) return;
     const [key, graph] = prompts[0]!;
-    graph.destroy();
     this.graphs.delete(key);
+    void graph.then((made) => made.destroy());
   }
 
   private writeTokens(ids: readonly number[]): void {

@@ -6,7 +6,7 @@ import { type Device, whole } from '../gpu/index.ts';
 import { formatByName, formats, rowStride } from '../quant/index.ts';
 import { groupByExpert } from './groupByExpert.ts';
 import { matmulReference, swigluReference } from './matmul.reference.ts';
-import { expertMatmul, type MatmulOutput, matmul, type Route } from './matmul.ts';
+import { expertMatmul, expertShape, type MatmulOutput, matmul, type Route } from './matmul.ts';
 import { unpackParts } from './matrix.ts';
 import {
   families,
@@ -29,13 +29,14 @@ it('has a WGSL part for every format', () => {
 
 describe.each(families)('matmul, %s', (family) => {
   // K 32: one group. 96: fewer groups than lanes. 4096: many rounds. N 1, 5, 257: no multiple of the rows a thread owns.
-  // T 1: decode. 2, 5: a tile partly filled. 33: many tiles.
+  // T 1: decode. 2, 5: a tile partly filled. 12, 33: the wide tiles of GPUs, partly filled and more than one.
   const cases = [
     { T: 1, N: 1, K: 32 },
     { T: 1, N: 257, K: 96 },
     { T: 1, N: 64, K: 4096 },
     { T: 2, N: 5, K: 64 },
     { T: 5, N: 257, K: 256 },
+    { T: 12, N: 70, K: 64 },
     { T: 33, N: 64, K: 96 },
   ];
   describe.each(formats.map(({ name }) => name))('%s', (format) => {
@@ -59,7 +60,7 @@ describe.each(families)('matmul, %s', (family) => {
     expect(nmse(run!, matmulReference(x, w, T, N, K))).toBeLessThan(NMSE);
   });
 
-  it.each([1, 5])('swiglu takes gate and up stacked: silu(gate) · up (T=%i)', async (T) => {
+  it.each([1, 5, 33])('swiglu takes gate and up stacked: silu(gate) · up (T=%i)', async (T) => {
     const device = await testDevice({ family });
     const [N, K] = [70, 64];
     const bytes = encode('Q8_0', random.normals(2 * N * K, 0.2));
@@ -174,6 +175,50 @@ describe.each(families)('matmul, %s', (family) => {
     }
   });
 });
+
+/**
+ * What a grouped dispatch computes is a tile for every COLUMNS pairs of one expert, and nothing for an expert nobody
+ * chose: counted from the tiles that the GPU's own sorting gives, not from what the host believes.
+ */
+it.each(families)(
+  'a prefill computes as much with 128 experts as with 8, but for tiles partly filled: %s',
+  async (family) => {
+    const device = await testDevice({ family });
+    const [T, k] = [128, 2];
+    const computed = async (nExperts: number) => {
+      const ids = Array.from({ length: T }, () => random.int(0, nExperts - 1)).flatMap((first) => [
+        first,
+        (first + 1) % nExperts,
+      ]);
+      const route: Route = {
+        ids: upload(device, Uint32Array.from(ids)),
+        weights: upload(device, new Float32Array(T * k)),
+        slots: upload(device, new Uint32Array(T * k)),
+        starts: upload(device, new Uint32Array(nExperts + 1)),
+        sorted: upload(device, new Uint32Array(T * k)),
+        nExperts,
+        nExpertsUsed: k,
+      };
+      const [run] = await runThrice(
+        device,
+        (rec) => groupByExpert(rec, { route, nTokens: T, stage: 0 }),
+        route.starts,
+        nExperts + 1,
+      );
+      const starts = new Uint32Array(run!.buffer, run!.byteOffset, nExperts + 1);
+      const { COLUMNS } = expertShape(device, T, route);
+      let pairs = 0;
+      for (let expert = 0; expert < nExperts; expert++)
+        pairs += Math.ceil((starts[expert + 1]! - starts[expert]!) / COLUMNS) * COLUMNS;
+      return pairs;
+    };
+    const [few, many] = [await computed(8), await computed(128)];
+    expect(few).toBeGreaterThanOrEqual(T * k);
+    // Two pairs an expert, in tiles of two: at the worst every other tile is half empty.
+    expect(many).toBeLessThanOrEqual(1.5 * T * k);
+    expect(few).toBeLessThanOrEqual(2 * T * k);
+  },
+);
 
 it('agrees between sets of lanes in workgroup memory and subgroups: a device without features', async () => {
   const device = await testDevice({ family: 'cooperative', limits: 'default' });

@@ -1,5 +1,6 @@
 import matmulCooperativeWgsl from '#shaders/matmulCooperative.wgsl';
 import matmulThreadWgsl from '#shaders/matmulThread.wgsl';
+import matmulTileWgsl from '#shaders/matmulTile.wgsl';
 import columnsDense from '#shaders/parts/columns_dense.wgsl';
 import columnsGrouped from '#shaders/parts/columns_grouped.wgsl';
 import columnsPairs from '#shaders/parts/columns_pairs.wgsl';
@@ -126,24 +127,40 @@ export function expertMatmul(rec: Recorder, args: ExpertMatmulArgs): void {
   }
 }
 
-/** Rows and tokens an invocation (or a set of lanes) owns. Chosen by the number of tokens alone, never by what they hold. */
-type MatmulShape = Readonly<{ ROWS: number; COLUMNS: number }>;
-
 /**
- * How many rows and tokens share what was loaded and unpacked. On a software adapter loads cost more than arithmetic, so
- * eight rows share each value of x (docs/performance.md).
+ * Which kernel, and how many rows and tokens share what was loaded and unpacked. Chosen by the device and by numbers of
+ * tokens alone, never by what they hold.
  */
-function denseShape(device: Device, nTokens: number): MatmulShape {
-  const thread = device.family === 'thread';
-  if (nTokens === 1) return { ROWS: thread ? 4 : 2, COLUMNS: 1 };
-  return { ROWS: thread ? 8 : 4, COLUMNS: 4 };
+export interface MatmulShape {
+  readonly kernel: 'thread' | 'cooperative' | 'tile';
+  /** Rows of the matrix that one invocation, or one set of lanes, owns. */
+  readonly ROWS: number;
+  /** Tokens that share an unpacked weight. */
+  readonly COLUMNS: number;
 }
 
-/** As for dense matrices, but a tile holds tokens of one expert only: where an expert has few, wide tiles stay empty. */
-function expertShape(device: Device, nTokens: number, { nExperts, nExpertsUsed }: Route): MatmulShape {
-  const shape = denseShape(device, nTokens);
-  const pairsPerExpert = (nTokens * nExpertsUsed) / nExperts;
-  return pairsPerExpert < 3 && nTokens > 1 ? { ...shape, COLUMNS: 2 } : shape;
+function denseShape(device: Device, nTokens: number): MatmulShape {
+  return device.family === 'thread' ? threadShape(nTokens) : gpuShape(nTokens);
+}
+
+/** A tile holds tokens of one expert only: where an expert has few, wide tiles stay empty. */
+export function expertShape(device: Device, nTokens: number, { nExperts, nExpertsUsed }: Route): MatmulShape {
+  if (nTokens === 1) return denseShape(device, 1);
+  const pairsPerExpert = Math.max(2, (nTokens * nExpertsUsed) / nExperts);
+  return denseShape(device, Math.ceil(pairsPerExpert));
+}
+
+/** On a software adapter loads cost more than arithmetic, so eight rows share each value of x (docs/performance.md). */
+function threadShape(nTokens: number): MatmulShape {
+  if (nTokens === 1) return { kernel: 'thread', ROWS: 4, COLUMNS: 1 };
+  return { kernel: 'thread', ROWS: 8, COLUMNS: nTokens === 2 ? 2 : 4 };
+}
+
+/** Few tokens stream the weights as one does; from some eight on, unpacking is what to share. */
+function gpuShape(nTokens: number): MatmulShape {
+  if (nTokens === 1) return { kernel: 'cooperative', ROWS: 2, COLUMNS: 1 };
+  if (nTokens <= 8) return { kernel: 'cooperative', ROWS: 4, COLUMNS: nTokens === 2 ? 2 : 4 };
+  return { kernel: 'tile', ROWS: 8, COLUMNS: nTokens <= 16 ? 16 : 32 };
 }
 
 interface Recording {
@@ -183,29 +200,43 @@ function record(rec: Recorder, shape: MatmulShape, r: Recording): void {
   };
   const parts = { unpack: unpackParts[w.format], columns: r.columns, output: outputParts[r.output] };
   const sets = Math.ceil(nOut / (r.output === 'swiglu' ? shape.ROWS / 2 : shape.ROWS));
-  const multiplyAdds = r.nColumns * w.nRows * w.rowElements;
-  const { bindings } = r;
-  if (rec.device.family === 'thread') {
-    const WORKGROUP_SIZE = sets >= 256 ? 16 : 4;
-    rec.dispatch({
-      shader: matmulThreadWgsl,
-      bindings,
-      params,
-      parts,
-      tunables: { ...shape, WORKGROUP_SIZE },
-      workgroups: [Math.ceil(sets / WORKGROUP_SIZE), r.nTiles],
-      multiplyAdds,
-    });
-  } else {
-    // The kernel strides over what is left, so any number of workgroups is right; a set may be a whole workgroup.
-    rec.dispatch({
-      shader: matmulCooperativeWgsl,
-      bindings,
-      params,
-      parts: { ...parts, lanes: lanesPart(rec.device) },
-      tunables: shape,
-      workgroups: [Math.min(sets, 8192), r.nTiles],
-      multiplyAdds,
-    });
+  const { ROWS, COLUMNS } = shape;
+  const common = { bindings: r.bindings, params, multiplyAdds: r.nColumns * w.nRows * w.rowElements };
+  switch (shape.kernel) {
+    case 'thread': {
+      const WORKGROUP_SIZE = sets >= 256 ? 16 : 4;
+      const workgroups = [Math.ceil(sets / WORKGROUP_SIZE), r.nTiles] as const;
+      rec.dispatch({
+        ...common,
+        shader: matmulThreadWgsl,
+        parts,
+        tunables: { ROWS, COLUMNS, WORKGROUP_SIZE },
+        workgroups,
+      });
+      return;
+    }
+    case 'cooperative': {
+      // The kernel strides over what is left, so any number of workgroups is right; a set may be a whole workgroup.
+      const workgroups = [Math.min(sets, 8192), r.nTiles] as const;
+      const lanes = lanesPart(rec.device);
+      rec.dispatch({
+        ...common,
+        shader: matmulCooperativeWgsl,
+        parts: { ...parts, lanes },
+        tunables: { ROWS, COLUMNS },
+        workgroups,
+      });
+      return;
+    }
+    case 'tile': {
+      const workgroups = [Math.ceil(sets / 8), r.nTiles] as const;
+      rec.dispatch({
+        ...common,
+        shader: matmulTileWgsl,
+        parts,
+        tunables: { ROWS, COLUMNS, SHARE: COLUMNS / 8 },
+        workgroups,
+      });
+    }
   }
 }
