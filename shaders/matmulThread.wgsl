@@ -2,7 +2,7 @@
 // barrier: the form an adapter made of software runs fastest. Its loads do not coalesce, so no GPU is given it.
 #import "parts/matmulHead.wgsl"
 
-const WORKGROUP_SIZE = 16u; // tunable
+const WORKGROUP_SIZE = 8u;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn matmulThread(@builtin(global_invocation_id) id: vec3u) {

@@ -4,8 +4,10 @@ fn rowOf(first: u32, i: u32) -> u32 { return select(first + i, first + i - OUTPU
 // The clamp keeps exp finite: WGSL leaves overflow undefined.
 fn silu(v: f32) -> f32 { return v / (1.0 + exp(-clamp(v, -80.0, 80.0))); }
 fn emit(at: u32, first: u32, values: array<f32, ROWS>) {
-  var v = values;
-  for (var i = 0u; i < OUTPUTS; i++) {
-    if (first + i < params.nOut) { y[at + first + i] = silu(v[i]) * v[i + OUTPUTS]; }
+#repeat i ROWS
+  // The second half of `values` is up's, and no output of its own.
+  if ($iu < OUTPUTS && first + $iu < params.nOut) {
+    y[at + first + $iu] = silu(values[$i]) * values[min($iu + OUTPUTS, ROWS - 1u)];
   }
+#end
 }

@@ -152,8 +152,7 @@ export function expertShape(device: Device, nTokens: number, { nExperts, nExpert
 
 /** On a software adapter loads cost more than arithmetic, so eight rows share each value of x (docs/performance.md). */
 function threadShape(nTokens: number): MatmulShape {
-  if (nTokens === 1) return { kernel: 'thread', ROWS: 4, COLUMNS: 1 };
-  return { kernel: 'thread', ROWS: 8, COLUMNS: nTokens === 2 ? 2 : 4 };
+  return { kernel: 'thread', ROWS: 8, COLUMNS: Math.min(nTokens, 4) };
 }
 
 /** Few tokens stream the weights as one does; from some eight on, unpacking is what to share. */
@@ -162,6 +161,9 @@ function gpuShape(nTokens: number): MatmulShape {
   if (nTokens <= 8) return { kernel: 'cooperative', ROWS: 4, COLUMNS: nTokens === 2 ? 2 : 4 };
   return { kernel: 'tile', ROWS: 8, COLUMNS: nTokens <= 16 ? 16 : 32 };
 }
+
+/** Invocations of a workgroup of matmulThread.wgsl: few, so that a small matrix still has work for every core. */
+const THREADS = 8;
 
 interface Recording {
   readonly w: Matrix;
@@ -204,13 +206,12 @@ function record(rec: Recorder, shape: MatmulShape, r: Recording): void {
   const common = { bindings: r.bindings, params, multiplyAdds: r.nColumns * w.nRows * w.rowElements };
   switch (shape.kernel) {
     case 'thread': {
-      const WORKGROUP_SIZE = sets >= 256 ? 16 : 4;
-      const workgroups = [Math.ceil(sets / WORKGROUP_SIZE), r.nTiles] as const;
+      const workgroups = [Math.ceil(sets / THREADS), r.nTiles] as const;
       rec.dispatch({
         ...common,
         shader: matmulThreadWgsl,
         parts,
-        tunables: { ROWS, COLUMNS, WORKGROUP_SIZE },
+        tunables: { ROWS, COLUMNS },
         workgroups,
       });
       return;
