@@ -1,8 +1,9 @@
 // y = softmax(q · Kᵀ · scale) · V, causal, one pass with a running maximum (Milakov & Gimelshein 2018).
-// One invocation per (token, head): no barrier, for software adapters.
+// One invocation per (token, HEADS query heads of one kv head), which share its loads: no barrier, for software adapters.
 #import "parts/fault.wgsl"
 
 const HEAD_VECTORS = 8u; // tunable
+const HEADS = 1u; // tunable
 struct Params { nTokens: u32, nHeads: u32, nKvHeads: u32, nCacheSlots: u32, qStride: u32, scale: f32, stage: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4f>;            // [T, nHeads, headDim]
@@ -13,30 +14,50 @@ struct Params { nTokens: u32, nHeads: u32, nKvHeads: u32, nCacheSlots: u32, qStr
 
 @compute @workgroup_size(4)
 fn attentionThread(@builtin(global_invocation_id) id: vec3u) {
-  let head = id.x; let token = id.y;
+  let head = id.x * HEADS; let token = id.y;
   if (faulted(params.stage) || head >= params.nHeads) { return; }
   let at = token * params.qStride / 4u + head * HEAD_VECTORS;
   let cache = head / (params.nHeads / params.nKvHeads) * params.nCacheSlots * HEAD_VECTORS;
-#repeat d HEAD_VECTORS
-  let q$d = q[at + $du] * params.scale; var o$d = vec4f(0.0);
+  // Indexed by a loop, not written out: a head of 256 would take a software adapter half a minute to compile.
+#repeat h HEADS
+  var q$h: array<vec4f, HEAD_VECTORS>; var o$h: array<vec4f, HEAD_VECTORS>;
+  var greatest$h = -1e30; var total$h = 0.0;
 #end
-  var greatest = -1e30; var total = 0.0;
+  for (var d = 0u; d < HEAD_VECTORS; d++) {
+#repeat h HEADS
+    q$h[d] = q[at + $hu * HEAD_VECTORS + d] * params.scale;
+#end
+  }
   let n = nKeys[token];
   for (var key = 0u; key < n; key++) {
     let row = cache + key * HEAD_VECTORS;
-    var score = 0.0;
-#repeat d HEAD_VECTORS
-    score += dot(q$d, kCache[row + $du]);
+#repeat h HEADS
+    var score$h = 0.0;
 #end
-    let next = max(greatest, score);
-    let fade = exp(max(greatest - next, -80.0)); let p = exp(max(score - next, -80.0));
-    greatest = next; total = total * fade + p;
-#repeat d HEAD_VECTORS
-    o$d = o$d * fade + vCache[row + $du] * p;
+    for (var d = 0u; d < HEAD_VECTORS; d++) {
+      let k = kCache[row + d];
+#repeat h HEADS
+      score$h += dot(q$h[d], k);
+#end
+    }
+#repeat h HEADS
+    let next$h = max(greatest$h, score$h);
+    let fade$h = exp(max(greatest$h - next$h, -80.0)); let p$h = exp(max(score$h - next$h, -80.0));
+    greatest$h = next$h; total$h = total$h * fade$h + p$h;
+#end
+    for (var d = 0u; d < HEAD_VECTORS; d++) {
+      let v = vCache[row + d];
+#repeat h HEADS
+      o$h[d] = o$h[d] * fade$h + v * p$h;
+#end
+    }
+  }
+#repeat h HEADS
+  let norm$h = select(1.0 / total$h, 0.0, n == 0u);
+#end
+  for (var d = 0u; d < HEAD_VECTORS; d++) {
+#repeat h HEADS
+    y[at + $hu * HEAD_VECTORS + d] = o$h[d] * norm$h;
 #end
   }
-  let norm = select(1.0 / total, 0.0, n == 0u);
-#repeat d HEAD_VECTORS
-  y[at + $du] = o$d * norm;
-#end
 }

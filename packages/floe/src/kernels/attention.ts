@@ -27,14 +27,27 @@ export interface AttentionArgs {
 export function attention(rec: Recorder, a: AttentionArgs): void {
   const { nHeads, nKvHeads, headDim } = a.shape;
   const { nTokens, nCacheSlots, qStride, stage } = a;
+  const HEAD_VECTORS = headDim / 4;
   const dispatch = {
     bindings: { q: a.q, kCache: a.kCache, vCache: a.vCache, nKeys: a.nKeys, y: a.y },
     params: { nTokens, nHeads, nKvHeads, nCacheSlots, qStride, scale: 1 / Math.sqrt(headDim), stage },
-    tunables: { HEAD_VECTORS: headDim / 4 },
   };
   if (rec.device.family === 'thread') {
-    rec.dispatch({ ...dispatch, shader: attentionThreadWgsl, workgroups: [Math.ceil(nHeads / 4), nTokens] });
+    const HEADS = headsTogether(nHeads / nKvHeads);
+    const workgroups = [Math.ceil(nHeads / HEADS / 4), nTokens] as const;
+    rec.dispatch({ ...dispatch, shader: attentionThreadWgsl, tunables: { HEAD_VECTORS, HEADS }, workgroups });
   } else {
-    rec.dispatch({ ...dispatch, shader: attentionCooperativeWgsl, workgroups: [nHeads, nTokens] });
+    rec.dispatch({
+      ...dispatch,
+      shader: attentionCooperativeWgsl,
+      tunables: { HEAD_VECTORS },
+      workgroups: [nHeads, nTokens],
+    });
   }
+}
+
+/** How many of the `group` query heads that share a kv head one invocation takes: as many as divide it evenly, up to 8. */
+function headsTogether(group: number): number {
+  for (let heads = Math.min(group, 8); heads > 1; heads--) if (group % heads === 0) return heads;
+  return 1;
 }
