@@ -164,28 +164,40 @@ describe('random models agree with llama.cpp', () => {
   });
 
   // The oracle rounds activations, which flips experts at near ties: what a flip touches says nothing of either engine.
-  it.each(['Q8_0', 'Q4_0'] as const)('mixtral %s: mean KL below 2e-3 where no route is a near tie, and float64 within 5e-3', async (type) => {
-    const options = { ...small, modelDim: 256, architecture: 'llama', expertDim: 128, nExperts: 8, nExpertsUsed: 2, type, seed: 20 } as const;
-    const bytes = randomModel(options);
-    const reference = referenceModel(bytes);
-    const oracle = await openOracle(fileOf(options));
-    const [ours, theirs, exact, clear] = [await floeLogprobs(bytes, prompts), [], [], []] as Float64Array[][][];
-    for (const [prompt, ids] of prompts.entries()) {
-      const { logits, routes } = reference.forward(ids);
-      exact!.push(logits.map(logSoftmax));
-      const rows = await oracle.logprobs(ids);
-      const sure = ids.map((_, position) => routes.every((layer) => layer[position]!.margin > 0.05));
-      theirs!.push(rows.filter((_, position) => sure[position]));
-      clear!.push(ours![prompt]!.filter((_, position) => sure[position]));
-    }
-    await oracle.close();
-    expect(agreement(ours!, exact!).maxError).toBeLessThan(5e-3);
-    const found = agreement(clear!, theirs!);
-    // 80 positions in all; measured: 71 are clear, KL 7e-4, top-1 98.6%.
-    expect(found.nPositions).toBeGreaterThan(60);
-    expect(found.meanKl).toBeLessThan(2e-3);
-    expect(found.top1).toBeGreaterThanOrEqual(0.97);
-  });
+  it.each(['Q8_0', 'Q4_0'] as const)(
+    'mixtral %s: mean KL below 2e-3 where no route is a near tie, and float64 within 5e-3',
+    async (type) => {
+      const options = {
+        ...small,
+        modelDim: 256,
+        architecture: 'llama',
+        expertDim: 128,
+        nExperts: 8,
+        nExpertsUsed: 2,
+        type,
+        seed: 20,
+      } as const;
+      const bytes = randomModel(options);
+      const reference = referenceModel(bytes);
+      const oracle = await openOracle(fileOf(options));
+      const [ours, theirs, exact, clear] = [await floeLogprobs(bytes, prompts), [], [], []] as Float64Array[][][];
+      for (const [prompt, ids] of prompts.entries()) {
+        const { logits, routes } = reference.forward(ids);
+        exact!.push(logits.map(logSoftmax));
+        const rows = await oracle.logprobs(ids);
+        const sure = ids.map((_, position) => routes.every((layer) => layer[position]!.margin > 0.05));
+        theirs!.push(rows.filter((_, position) => sure[position]));
+        clear!.push(ours![prompt]!.filter((_, position) => sure[position]));
+      }
+      await oracle.close();
+      expect(agreement(ours!, exact!).maxError).toBeLessThan(5e-3);
+      const found = agreement(clear!, theirs!);
+      // 80 positions in all; measured: 71 are clear, KL 7e-4, top-1 98.6%.
+      expect(found.nPositions).toBeGreaterThan(60);
+      expect(found.meanKl).toBeLessThan(2e-3);
+      expect(found.top1).toBeGreaterThanOrEqual(0.97);
+    },
+  );
 
   it('control: another seed is another model', async () => {
     const [one, other] = [randomModels[0]!.options, { ...randomModels[0]!.options, seed: 99 }];
