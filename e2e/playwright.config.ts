@@ -16,6 +16,8 @@ export default defineConfig({
   reporter: [['list'], ['json', { outputFile: join(root, 'test-output/e2e.json') }]],
   // SwiftShader takes all the cores there are: tests side by side would only slow each other down.
   workers: 1,
+  // A test that passes only now and then has found something.
+  retries: 0,
   timeout: 120_000,
   expect: { timeout: 60_000 },
   use: { baseURL, launchOptions },
