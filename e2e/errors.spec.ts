@@ -4,7 +4,7 @@ import { tinyExamples, tinyModel } from './examples.ts';
 import { expect, test } from './fixtures.ts';
 
 test('an address with nothing behind it: net/http, and the page can go on', async ({ floe, server }) => {
-  await floe.open({ model: `${server.origin}/nothing.gguf` });
+  await floe.openAndLoad(`${server.origin}/nothing.gguf`);
   await floe.reaches('error');
   await expect(floe.get('error-code')).toHaveText('net/http');
   await expect(floe.get('error-message')).toContainText('404');

@@ -1,7 +1,7 @@
 /** The page, as a test uses it. */
 import { expect, type Locator, type Page } from '@playwright/test';
 
-export type Phase = 'idle' | 'loading' | 'ready' | 'answering' | 'error';
+export type Phase = 'idle' | 'loading' | 'ready' | 'answering' | 'unloading' | 'error';
 
 export class FloePage {
   constructor(readonly page: Page) {}
@@ -25,9 +25,15 @@ export class FloePage {
     if (reached !== phase) throw new Error(`The page shows an error: ${await this.get('error').textContent()}`);
   }
 
-  /** Opens the page and loads from an address, until the model can be asked. */
-  async openWith(url: string, query: Readonly<Record<string, string>> = {}): Promise<void> {
+  /** Opens the page with a model of another origin, and says yes to it. */
+  async openAndLoad(url: string, query: Readonly<Record<string, string>> = {}): Promise<void> {
     await this.open({ model: url, ...query });
+    await this.get('load-offered').click();
+  }
+
+  /** The same, until the model can be asked. */
+  async openWith(url: string, query: Readonly<Record<string, string>> = {}): Promise<void> {
+    await this.openAndLoad(url, query);
     await this.reaches('ready');
   }
 

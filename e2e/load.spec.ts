@@ -9,6 +9,8 @@ test('loads from HTTP with its progress in numbers, and streams the SQL that lla
   floe,
   server,
 }) => {
+  // Numbers are drawn once a frame: on this machine alone the whole download may lie between two.
+  server.pauseMs = 5;
   await floe.open();
   // Every text the progress shows, since a phase may pass between two looks.
   await floe.page.evaluate(() => {
@@ -59,7 +61,7 @@ test('loads from IndexedDB in the next browser session, with the origin of the m
 test('a download that is cut goes on, and fetches no byte twice', async ({ restart, server }) => {
   const floe = await restart();
   server.cutAfterBytes = 5_000_000;
-  await floe.open({ model: server.url });
+  await floe.openAndLoad(server.url);
   await floe.page.waitForFunction(() => ['ready', 'error'].includes(document.documentElement.dataset.floe ?? ''));
   if (await floe.get('retry').isVisible()) await floe.get('retry').click();
   await floe.reaches('ready');
@@ -134,9 +136,25 @@ test('runs on a device with the default limits and no features', async ({ floe, 
   expect(await floe.ask(first.question, first.tables)).toBe(first.answer);
 });
 
-test('?model= loads and ?ask= asks', async ({ floe, server }) => {
+test('?model= of another origin is asked about before a byte of it moves; ?ask= waits for that', async ({
+  floe,
+  server,
+}) => {
   await floe.open({ model: server.url, ask: 'Who are you?' });
+  await expect(floe.get('offer')).toContainText(server.url);
+  await floe.page.waitForLoadState('networkidle');
+  await expect(floe.page.locator('html')).toHaveAttribute('data-floe', 'idle');
+  expect(server.sent).toEqual([]);
+  await expect(floe.get('turn')).toHaveCount(0);
+
+  await floe.get('load-offered').click();
   await expect(floe.get('answer-stats')).toHaveCount(1);
   await expect(floe.get('message-user')).toHaveText('Who are you?');
   expect(await floe.lastAnswer()).not.toBe('');
+});
+
+test('?model= of this origin loads, and ?ask= asks', async ({ floe }) => {
+  await floe.open({ model: 'models/arctic-mini-sql-q4_0.gguf', ask: 'Who are you?' });
+  await expect(floe.get('answer-stats')).toHaveCount(1);
+  await expect(floe.get('message-user')).toHaveText('Who are you?');
 });

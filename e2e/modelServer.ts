@@ -2,6 +2,7 @@
 import { createReadStream, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 
 const PIECE_BYTES = 64 * 1024;
 
@@ -17,6 +18,8 @@ export class ModelServer {
   /** Where set: once so many bytes were sent in all, the connection is destroyed. It happens once. */
   cutAfterBytes: number | null = null;
   cuts = 0;
+  /** Between two pieces: a network that takes its time. */
+  pauseMs = 0;
   readonly fileBytes: number;
 
   private constructor(
@@ -85,6 +88,7 @@ export class ModelServer {
       record.bytes += (piece as Buffer).length;
       // Waits until the socket took it, so that what is counted has left.
       await new Promise((resolve) => response.write(piece, resolve));
+      if (this.pauseMs > 0) await setTimeout(this.pauseMs);
     }
     response.end();
   }

@@ -71,7 +71,8 @@ export class Chat {
         if (follows) this.#log.scrollTop = this.#log.scrollHeight;
       });
       answer.end(end);
-      this.#history.push(asked, { role: 'assistant', content: answer.text });
+      // An answer stopped before its first word was none, and the question is as good as not asked.
+      if (answer.text !== '') this.#history.push(asked, { role: 'assistant', content: answer.text });
     } catch (thrown) {
       answer.fail(thrown);
     }

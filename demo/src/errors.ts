@@ -23,7 +23,11 @@ export function isAbort(thrown: unknown): boolean {
 
 /** True where the model behind the error can't answer again. */
 export function isFatal(thrown: unknown): boolean {
-  return thrown instanceof FloeError && (thrown.code === 'gpu/lost' || thrown.code === 'worker/died');
+  return thrown instanceof FloeError && isFatalCode(thrown.code);
+}
+
+function isFatalCode(code: string): boolean {
+  return code.startsWith('gpu/') || code === 'worker/died';
 }
 
 /** The box with the message, the remedy and the code; with a button where the same call may succeed later. */
@@ -35,7 +39,9 @@ export function errorBox(error: ShownError, retry?: () => void): HTMLElement {
     el('p', { testid: 'error-remedy' }, error.remedy),
   );
   const foot = el('p', { class: 'error-foot' }, el('code', { testid: 'error-code' }, error.code));
-  if (retry && error.retryable) foot.append(button('Try again', { testid: 'retry', onclick: retry }));
+  if (retry && error.retryable) {
+    foot.append(button(isFatalCode(error.code) ? 'Load again' : 'Try again', { testid: 'retry', onclick: retry }));
+  }
   box.append(foot);
   return box;
 }

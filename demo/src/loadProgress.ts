@@ -40,11 +40,23 @@ export function installLoadProgress(session: Session): void {
       bar.removeAttribute('value');
     }
   };
-  session.store.subscribe((state) => {
+  let scheduled = false;
+  const drawNow = (): void => {
+    scheduled = false;
+    const state = session.store.current;
+    if (state.kind === 'loading') draw(state);
+  };
+  session.store.subscribe((state, before) => {
     panel.hidden = state.kind !== 'loading';
     if (state.kind !== 'loading') return;
-    name.textContent = `Loading ${session.label}`;
-    draw(state);
+    if (before.kind !== 'loading') {
+      // A new load starts with nothing of the last one in sight.
+      name.textContent = `Loading ${session.label}`;
+      draw(state);
+    }
+    // Drawn once a frame, however often the library reports.
+    if (!scheduled) requestAnimationFrame(drawNow);
+    scheduled = true;
   });
 }
 

@@ -1,13 +1,13 @@
 /**
- * The page, put together. `?model=<address>` loads that model, `?ask=<question>` then asks it, and `?limits=default`
- * runs as on a device that offers no more than WebGPU's default limits.
+ * The page, put together. `?model=<address>` loads that model (from another origin only after a click),
+ * `?ask=<question>` then asks it, and `?limits=default` runs as on a device that offers no more than WebGPU's defaults.
  */
 import { Chat } from './chat.ts';
 import { Composer } from './composer.ts';
 import { installLoadProgress } from './loadProgress.ts';
 import { installModelFacts } from './modelFacts.ts';
 import { installModelPicker } from './modelPicker.ts';
-import { sourceOf } from './models.ts';
+import { isOwn, sourceOf } from './models.ts';
 import { Session } from './session.ts';
 import { Store } from './state.ts';
 import { installTables } from './tables.ts';
@@ -18,7 +18,7 @@ const query = new URLSearchParams(location.search);
 const session = new Session(new Store(), query.get('limits') === 'default' ? 'default' : null);
 
 installTheme();
-installModelPicker(session);
+const picker = installModelPicker(session);
 installLoadProgress(session);
 installModelFacts(session);
 
@@ -37,7 +37,9 @@ async function start(): Promise<void> {
   const [model, question] = [query.get('model'), query.get('ask')];
   if (question) composer.draft(question);
   if (!model) return;
-  await session.load(sourceOf(model));
+  const source = sourceOf(model);
+  if (source.kind === 'url' && !isOwn(source)) await picker.offer(source);
+  else await session.load(source);
   if (question && session.store.current.kind === 'ready') {
     composer.draft('');
     await chat.ask(question);

@@ -6,29 +6,35 @@ import { notices } from './notices.ts';
 import type { Session } from './session.ts';
 import { loaded } from './state.ts';
 
-const LOADED_FROM: Record<ModelInfo['loadedFrom'], string> = {
-  network: 'the network, and kept for the next visit',
-  store: 'this browser’s storage',
-  local: 'a file on this device, read in place',
-};
+/** Where the weights came from, and whether the next visit finds them here. */
+function loadedFrom({ loadedFrom: from, notices: said }: ModelInfo, memory: MemoryReport | null): string {
+  if (from === 'store') return 'this browser’s storage';
+  if (from === 'local') return 'a file on this device, read in place';
+  const kept = memory !== null && memory.storedBytes > 0 && !said.some(({ kind }) => kind === 'not-stored');
+  return kept ? 'the network, and kept for the next visit' : 'the network, and not kept';
+}
 
 export function installModelFacts(session: Session): void {
   const panel = byId('loaded', HTMLElement);
   session.store.subscribe((state, before) => {
     const now = loaded(state);
-    panel.hidden = now === null;
+    panel.hidden = now === null && state.kind !== 'unloading';
     if (!now) {
-      panel.replaceChildren();
+      panel.replaceChildren(...(state.kind === 'unloading' ? [leaving(session.label)] : []));
       return;
     }
     const then = loaded(before);
     if (then?.model === now.model && then.memory === now.memory) return;
-    panel.replaceChildren(...facts(now.model.info), ...(now.memory ? [memoryBars(now.memory)] : []));
+    panel.replaceChildren(...facts(now.model.info, now.memory), ...(now.memory ? [memoryBars(now.memory)] : []));
     panel.append(button('Unload', { testid: 'unload', onclick: () => void session.unload() }));
   });
 }
 
-function facts(info: ModelInfo): HTMLElement[] {
+function leaving(name: string): HTMLElement {
+  return el('p', { class: 'loading-name', testid: 'unloading' }, `Unloading ${name}: the GPU gets its memory back`);
+}
+
+function facts(info: ModelInfo, memory: MemoryReport | null): HTMLElement[] {
   const { adapter } = info;
   const rows: (readonly [term: string, testid: string, ...what: (string | Node)[]])[] = [
     [
@@ -39,7 +45,7 @@ function facts(info: ModelInfo): HTMLElement[] {
     ['Experts', 'experts', info.nExperts > 0 ? `top-${info.nExpertsUsed} of ${info.nExperts}` : 'none: a dense model'],
     ['File', 'file', `${info.quantization}, ${bytes(info.fileBytes)}`],
     ['Context', 'context', `${count(info.contextLength)} of ${count(info.nCtxTrain)} tokens`],
-    ['Loaded from', 'loaded-from', LOADED_FROM[info.loadedFrom]],
+    ['Loaded from', 'loaded-from', loadedFrom(info, memory)],
     ['Adapter', 'adapter', adapter.description, ...(adapter.software ? [softwareMark()] : [])],
   ];
   const list = el('dl', { class: 'facts', testid: 'model-facts' });

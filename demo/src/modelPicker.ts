@@ -1,12 +1,18 @@
 /** Which model: the bundled one, an address, or a file from this device. */
-import { byId } from './dom.ts';
+import { button, byId, el } from './dom.ts';
 import { errorBox } from './errors.ts';
-import { sourceOf } from './models.ts';
+import { type ModelSource, sourceOf } from './models.ts';
 import type { Session } from './session.ts';
 
-export function installModelPicker(session: Session): void {
+export interface ModelPicker {
+  /** Asks whether to load what a link names, which its reader didn't choose; resolves once that was loaded. */
+  offer(source: ModelSource & { readonly kind: 'url' }): Promise<void>;
+}
+
+export function installModelPicker(session: Session): ModelPicker {
   const picker = byId('picker', HTMLElement);
   const failure = byId('load-error', HTMLElement);
+  const offered = byId('offer', HTMLElement);
   const address = byId('model-url', HTMLInputElement);
   const file = byId('model-file', HTMLInputElement);
 
@@ -26,12 +32,31 @@ export function installModelPicker(session: Session): void {
   session.store.subscribe((state) => {
     picker.hidden = state.kind !== 'idle' && state.kind !== 'error';
     failure.replaceChildren();
+    if (state.kind === 'loading') offered.replaceChildren();
     if (state.kind !== 'error') return;
     failure.append(errorBox(state.error, () => session.load(state.source)));
     // What was tried stays in sight, so that it can be corrected.
     if (state.source.kind !== 'bundled') byId('other-models', HTMLDetailsElement).open = true;
     if (state.source.kind === 'url') address.value = state.source.url;
   });
+
+  return {
+    offer: (source) =>
+      new Promise((resolve) => {
+        address.value = source.url;
+        byId('other-models', HTMLDetailsElement).open = true;
+        const load = button('Load it', {
+          class: 'primary',
+          testid: 'load-offered',
+          onclick: () => void session.load(source).then(resolve),
+        });
+        offered.replaceChildren(
+          el('p', {}, 'The link you followed names a model of another site: ', el('code', {}, source.url)),
+          el('p', {}, 'It is fetched from there, and kept in this browser, only if you say so.'),
+          load,
+        );
+      }),
+  };
 }
 
 /** A file may be dropped anywhere on the page; the zone shows that it may. */

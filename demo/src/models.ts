@@ -18,6 +18,12 @@ export function sourceOf(address: string): ModelSource {
   return url === bundled.url ? { kind: 'bundled' } : { kind: 'url', url };
 }
 
+/** True where a source lies on the page's own origin or on this device: nothing of it comes from someone else. */
+export function isOwn(source: ModelSource): boolean {
+  if (source.kind !== 'url') return true;
+  return URL.canParse(source.url) && new URL(source.url).origin === location.origin;
+}
+
 /** What to call a model before its own name is known. */
 export function labelOf(source: ModelSource): string {
   if (source.kind === 'bundled') return bundled.name;

@@ -1,9 +1,18 @@
 /** The life of one model in the page: load, answer, unload. Changes the state; draws nothing. */
-import { type ChatMessage, type FinishReason, type LoadOptions, type LoadProgress, loadModel, type Usage } from 'floe';
+import {
+  type ChatMessage,
+  type FinishReason,
+  type LoadNotice,
+  type LoadOptions,
+  type LoadProgress,
+  loadModel,
+  type Model,
+  type Usage,
+} from 'floe';
 import { isAbort, isFatal, shown } from './errors.ts';
 import { bundled, labelOf, type ModelSource } from './models.ts';
 import { Rate } from './rate.ts';
-import { loaded, type Store } from './state.ts';
+import { type Loaded, loaded, type Store } from './state.ts';
 
 /** What the library takes besides its documented options: to run as on a device that offers no more than it must. */
 type InternalLoadOptions = LoadOptions & { readonly device?: { readonly limits: 'default' } };
@@ -39,20 +48,35 @@ export class Session {
     this.store.set({ kind: 'loading', source, progress: null, bytesPerSecond: 0 });
     try {
       const model = await loadModel(target(source), this.#loadOptions(source, abort.signal));
-      this.store.set({ kind: 'ready', source, model, memory: await model.memory() });
+      this.store.set(await this.#firstLook(model, source, abort.signal));
     } catch (thrown) {
-      this.store.set(isAbort(thrown) ? { kind: 'idle' } : { kind: 'error', source, error: shown(thrown) });
+      const stopped = abort.signal.aborted || isAbort(thrown);
+      this.store.set(stopped ? { kind: 'idle' } : { kind: 'error', source, error: shown(thrown) });
     } finally {
       this.#load = null;
     }
   }
 
+  /** A loaded model with its first memory report. Where that fails or is stopped, the model is given back. */
+  async #firstLook(model: Model, source: ModelSource, signal: AbortSignal): Promise<Loaded> {
+    try {
+      return { kind: 'ready', source, model, memory: await unlessAborted(model.memory(), signal) };
+    } catch (thrown) {
+      // What stood in the way of the report is what there is to tell.
+      await model.unload().catch(() => {});
+      throw thrown;
+    }
+  }
+
   #loadOptions(source: ModelSource, signal: AbortSignal): InternalLoadOptions {
     const rate = new Rate();
+    const told: LoadNotice[] = [];
     const onProgress = (progress: LoadProgress): void => {
       if (this.store.current.kind !== 'loading') return;
       const bytesPerSecond = rate.at(progress.phase, progress.loaded, performance.now());
-      this.store.set({ kind: 'loading', source, progress, bytesPerSecond });
+      // What was said once holds for the whole load.
+      told.push(...progress.notices.filter(({ message }) => !told.some((earlier) => earlier.message === message)));
+      this.store.set({ kind: 'loading', source, progress: { ...progress, notices: [...told] }, bytesPerSecond });
     };
     return {
       signal,
@@ -104,9 +128,15 @@ export class Session {
   async unload(): Promise<void> {
     const state = loaded(this.store.current);
     if (!state) return;
+    const { source, model } = state;
     this.stop();
-    this.store.set({ kind: 'idle' });
-    await state.model.unload();
+    this.store.set({ kind: 'unloading', source });
+    try {
+      await model.unload();
+      this.store.set({ kind: 'idle' });
+    } catch (thrown) {
+      this.store.set({ kind: 'error', source, error: shown(thrown) });
+    }
   }
 
   async #fail(thrown: unknown): Promise<void> {
@@ -122,6 +152,16 @@ export class Session {
     const state = this.store.current;
     return state.kind === 'idle' ? '' : labelOf(state.source);
   }
+}
+
+/** The value, or a rejection as soon as the signal fires. */
+function unlessAborted<T>(value: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    value.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
 }
 
 /** An Error's message doesn't survive a spread. */

@@ -19,13 +19,19 @@ export interface Loaded {
   readonly memory: MemoryReport | null;
 }
 
+/** From the wish to be rid of a model until the GPU has its memory back. */
+export interface Unloading {
+  readonly kind: 'unloading';
+  readonly source: ModelSource;
+}
+
 export interface Failed {
   readonly kind: 'error';
   readonly source: ModelSource;
   readonly error: ShownError;
 }
 
-export type State = { readonly kind: 'idle' } | Loading | Loaded | Failed;
+export type State = { readonly kind: 'idle' } | Loading | Loaded | Unloading | Failed;
 
 type Listener = (state: State, before: State) => void;
 
