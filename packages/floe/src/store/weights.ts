@@ -117,10 +117,14 @@ export function localWeights(source: ByteSource): WeightSource {
   };
 }
 
-/** Of a remote file that can't be stored; the rest is fetched each time it is needed. */
-const MEMORY_BYTES = 2 ** 31;
+/** Norms and the like, one of which is read twice: not worth a second request, let alone a second pass over a stream. */
+const SMALL_BYTES = 1 << 20;
 
-/** Records of a remote source where nothing can be stored: fetched at their first read and then held in memory. */
+/**
+ * Records of a remote source where nothing can be stored. By ranges each is fetched when it is read. A stream is one
+ * pass over the file, so all of it is held then; a record is let go as it is handed out, for the GPU has it from there.
+ * One that is read again is fetched again.
+ */
 export async function memoryWeights(
   source: ByteSource,
   plans: readonly RecordPlan[],
@@ -132,16 +136,10 @@ export async function memoryWeights(
   },
 ): Promise<WeightSource> {
   const held = new Map<string, Uint8Array>();
-  let heldBytes = 0;
-  const hold = ({ key }: RecordPlan, bytes: Uint8Array) => {
-    held.set(key, bytes);
-    heldBytes += bytes.length;
-  };
   if (!source.ranges) {
-    // There is one pass only, so all of it is held, whatever its size.
     const { signal, onBytes, onPiece } = options;
     for await (const records of fetchFromStream(source, plans, { signal, onBytes, onPiece })) {
-      for (const { plan, bytes } of records) hold(plan, bytes);
+      for (const { plan, bytes } of records) held.set(plan.key, bytes);
     }
   }
   return {
@@ -149,12 +147,11 @@ export async function memoryWeights(
     notices: options.notices,
     read: async (plan, signal) => {
       const known = held.get(plan.key);
+      if (!known) return fetchRecord(source, plan, signal);
       // A copy: what is handed out may be transferred away.
-      if (known) return known.slice();
-      const bytes = await fetchRecord(source, plan, signal);
-      if (heldBytes + bytes.length > MEMORY_BYTES) return bytes;
-      hold(plan, bytes);
-      return bytes.slice();
+      if (known.length <= SMALL_BYTES) return known.slice();
+      held.delete(plan.key);
+      return known;
     },
     close: async () => {
       held.clear();
