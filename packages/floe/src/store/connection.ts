@@ -143,3 +143,8 @@ function blockedError(): StoreError {
     retryable: true,
   });
 }
+
+/** Site data switched off, or a frame that may have none: as good as no storage. */
+export function isStorageForbidden(error: unknown): boolean {
+  return error instanceof StoreError && errorName(error.cause) === 'SecurityError';
+}

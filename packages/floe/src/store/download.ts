@@ -8,7 +8,7 @@ import type { Database } from './database.ts';
 import { fileBytes } from './fetchPlan.ts';
 import { type FetchedRecord, fetchByRanges, fetchFromStream } from './fetchRecords.ts';
 import { hex, layoutBytes, type Manifest } from './manifest.ts';
-import type { StoreNotice, StoreProgress } from './notices.ts';
+import type { StoreNotice, StoreStep } from './notices.ts';
 import { PACKING_VERSION } from './pack.ts';
 import type { RecordPlan } from './record.ts';
 import { Sha256 } from './sha256.ts';
@@ -24,10 +24,12 @@ export interface Download {
   /** The file's bytes up to the tensors' data. */
   readonly header: Uint8Array;
   readonly plans: readonly RecordPlan[];
+  /** This very file, stored whole before: only `sha256` is left to check, and it stays as it is unless that is right. */
+  readonly stored?: Manifest | undefined;
   /** Of the whole file, in hex, where its source publishes it. */
   readonly sha256?: string | undefined;
   readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: StoreProgress) => void) | undefined;
+  readonly onProgress?: ((step: StoreStep) => void) | undefined;
   readonly onNotice?: ((notice: StoreNotice) => void) | undefined;
   /** The most that one request asks for. */
   readonly rangeBytes?: number | undefined;
@@ -51,7 +53,7 @@ export function modelId(url: string, source: { sizeBytes: number; version: strin
  */
 export async function downloadModel(download: Download): Promise<Manifest> {
   const { host, db, plans, source } = download;
-  const manifest = await begin(download);
+  const manifest = download.stored ?? (await begin(download));
   const hashes = new Map<string, Uint8Array>();
   const sizes = new Map(plans.map(({ key, sizeBytes }) => [key, sizeBytes]));
   for (const mark of await db.marks(manifest.model, manifest.generation)) {

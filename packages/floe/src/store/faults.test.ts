@@ -82,7 +82,7 @@ describe('the nth call fails', () => {
       if (DEADLINES_MS.includes(ms)) return host.clock.sleep(ms, signal);
       skippedMs += ms;
     };
-    return { ...host, clock: { now: () => host.clock.now() + skippedMs, sleep } };
+    return { ...host, clock: { ...host.clock, now: () => host.clock.now() + skippedMs, sleep } };
   };
 
   it('once: the visit succeeds all the same, for every n', async () => {

@@ -17,6 +17,8 @@ export function testHost(overrides: Partial<Host> = {}): Host {
     locks: fakeLocks(),
     openFile: null,
     clock: {
+      ...host.clock,
+      ...host.clock,
       now: () => host.clock.now() * SPEED,
       sleep: (ms, signal) => host.clock.sleep(ms / SPEED, signal),
     },

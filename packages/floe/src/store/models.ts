@@ -1,12 +1,15 @@
 /** The models in this origin's storage, as a whole: what there is, and what may go. */
 import { StoreError } from '../errors/index.ts';
 import type { Host } from '../host/index.ts';
+import { isStorageForbidden } from './connection.ts';
 import { Database } from './database.ts';
 import { ifFree, modelLock } from './locks.ts';
 import type { Manifest } from './manifest.ts';
 import { PACKING_VERSION } from './pack.ts';
+import { storedName } from './sources/index.ts';
 
 export interface StoredModel {
+  /** For `deleteModel`. Two versions of the file at one URL are two models. */
   readonly id: string;
   /** Without query and fragment. */
   readonly url: string;
@@ -17,7 +20,11 @@ export interface StoredModel {
   readonly complete: boolean;
 }
 
-/** Every model that takes room here, half downloaded ones included. */
+/**
+ * Every model that takes room in this origin's storage, half downloaded ones included. No weights are read. Empty where
+ * there is no storage: in Node, or where the browser forbids it.
+ * @throws {StoreError} `store/blocked` when the storage can't be opened, or another tab holds it.
+ */
 export async function listModels(host: Host): Promise<StoredModel[]> {
   return withDatabase(
     host,
@@ -35,15 +42,21 @@ export async function listModels(host: Host): Promise<StoredModel[]> {
 }
 
 /**
- * Deletes a model, by its id or its URL, and gives its room back.
- * @throws {StoreError} `store/blocked` when this or another tab is using it.
+ * Deletes a model and gives its room back. By its URL, with or without query, all its versions go; by its id, that one.
+ * One that is not stored is no error. A download of it that is under way, here or in another tab, ends with
+ * `store/evicted`.
+ * @throws {StoreError} `store/blocked` when this or another tab has it loaded; nothing of that version is gone then. Or
+ *   when the storage can't be opened.
  */
-export async function deleteModel(host: Host, idOrUrl: string): Promise<void> {
+export async function deleteModel(host: Host, urlOrId: string | URL): Promise<void> {
+  const named = String(urlOrId);
+  // An id is a URL with a fragment; one that is gone must not take other versions with it.
+  const name = URL.canParse(named) && !/#\d+(#|$)/.test(named) ? storedName(host, new URL(named)) : null;
   await withDatabase(
     host,
     async (db) => {
-      const manifests = await db.manifests();
-      for (const { model, url } of manifests.filter(({ model, url }) => model === idOrUrl || url === idOrUrl)) {
+      const stored = await db.manifests();
+      for (const { model, url } of stored.filter(({ model, url }) => model === named || url === name)) {
         if (!(await ifFree(host, modelLock(model), () => db.deleteModel(model)))) throw inUse(url);
       }
     },
@@ -75,6 +88,9 @@ async function withDatabase<T>(host: Host, work: (db: Database) => Promise<T>, n
   const db = new Database(host, host.indexedDB);
   try {
     return await work(db);
+  } catch (error) {
+    if (isStorageForbidden(error)) return none;
+    throw error;
   } finally {
     db.close();
   }

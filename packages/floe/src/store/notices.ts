@@ -4,10 +4,15 @@ export interface StoreNotice {
   readonly message: string;
 }
 
-export interface StoreProgress {
+export interface StoreStep {
   /** 'verify': the file's published hash is checked. */
   readonly phase: 'download' | 'verify';
   /** Bytes of the file. */
   readonly loaded: number;
   readonly total: number;
+}
+
+export interface StoreProgress extends StoreStep {
+  /** Everything noticed so far. */
+  readonly notices: readonly StoreNotice[];
 }

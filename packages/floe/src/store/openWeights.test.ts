@@ -5,7 +5,7 @@ import type { Host } from '../host/index.ts';
 import { Database } from './database.ts';
 import { testHost, testModel } from './host.testing.ts';
 import { hex } from './manifest.ts';
-import { deleteModel, listModels } from './models.ts';
+import { deleteModel, listModels, type StoredModel } from './models.ts';
 import type { StoreProgress } from './notices.ts';
 import { type OpenWeightsOptions, openWeights } from './openWeights.ts';
 import type { ModelSource } from './source.ts';
@@ -41,6 +41,7 @@ describe('a download', () => {
     expect(server.requestedBytes()).toBeLessThanOrEqual(file.length * 1.05);
     expect(progress.at(0)).toMatchObject({ phase: 'download', loaded: 0 });
     expect(progress.at(-1)!.loaded).toBe(progress.at(-1)!.total);
+    expect(progress.flatMap(({ notices }) => notices)).toEqual([]);
   });
 
   it('is read from the store at the second visit, with no network', async () => {
@@ -70,9 +71,11 @@ describe('a download', () => {
 
     server.fail();
     server.clearLog();
-    const opened = await open();
+    const progress: StoreProgress[] = [];
+    const opened = await open({ onProgress: (each) => progress.push(each) });
     await expectRight(opened);
     expect(opened.weights.notices.map(({ kind }) => kind)).toEqual(['resumed']);
+    expect(progress.at(0)!.notices).toEqual(opened.weights.notices);
     // Beside what was missing there is the first request, and up to 4 KiB between records.
     const missing = opened.weights.storedBytes - cut!.storedBytes;
     expect(server.requestedBytes()).toBeLessThanOrEqual(missing + 3 * 4_096);
@@ -150,6 +153,59 @@ describe('a published hash', () => {
   });
 });
 
+describe('a published hash that was not asked for at the first visit', () => {
+  /** Opens by the URL alone, with no network: what is stored must still be the whole model. */
+  const expectStillStored = async () => {
+    const opened = await open({}, offline(host));
+    expect(opened.from).toBe('store');
+    await expectRight(opened);
+    await opened.weights.close();
+  };
+  const wrong = 'ab'.repeat(32);
+  beforeEach(async () => {
+    await (await open()).weights.close();
+  });
+
+  it('is checked over what is stored, nothing of which is fetched again, and is known from then on', async () => {
+    server.clearLog();
+    const sha256 = await fileSha256();
+    await (await open({ sha256 })).weights.close();
+    // The header, twice, and what no record has.
+    expect(server.requestedBytes()).toBeLessThan(file.length / 4);
+    expect((await open({ sha256 }, offline(host))).from).toBe('store');
+  });
+
+  it.each(['ranges', 'stream'])('leaves the model as it was when it is wrong, time and again: %s', async (kind) => {
+    if (kind === 'stream') server.fail({ kind: 'noRanges' });
+    for (const _ of [1, 2]) {
+      await expect(open({ sha256: wrong })).rejects.toMatchObject({ code: 'net/source-changed' });
+      await expectStillStored();
+    }
+  });
+
+  it('leaves the model as it was when another is known, and reads nothing of it', async () => {
+    await (await open({ sha256: await fileSha256() })).weights.close();
+    server.clearLog();
+    await expect(open({ sha256: wrong })).rejects.toMatchObject({ code: 'net/source-changed' });
+    expect(server.requestedBytes()).toBeLessThanOrEqual(2 * 4_096);
+    await expectStillStored();
+  });
+
+  it.each(['download', 'verify'] as const)('leaves the model as it was at an abort: %s', async (at) => {
+    const abort = new AbortController();
+    const onProgress = ({ phase }: StoreProgress) => phase === at && abort.abort();
+    const stopped = open({ sha256: await fileSha256(), signal: abort.signal, onProgress });
+    await expect(stopped).rejects.toMatchObject({ code: 'request/aborted' });
+    await expectStillStored();
+  });
+
+  it('is net/offline with no network, and leaves the model as it was', async () => {
+    const sha256 = await fileSha256();
+    await expect(open({ sha256 }, offline(host))).rejects.toMatchObject({ code: 'net/offline' });
+    await expectStillStored();
+  });
+});
+
 describe('without a store', () => {
   it('reads a File in place', async () => {
     const opened = await open({}, host, new File([file], 'tiny.gguf'));
@@ -160,11 +216,14 @@ describe('without a store', () => {
 
   it.each(['ranges', 'stream'])('reads a URL into memory and says so: %s', async (kind) => {
     if (kind === 'stream') server.fail({ kind: 'noRanges' });
-    const opened = await open({}, { ...host, indexedDB: null });
-    await expectRight(opened);
+    const progress: StoreProgress[] = [];
+    const opened = await open({ onProgress: (each) => progress.push(each) }, { ...host, indexedDB: null });
     await expectRight(opened);
     expect(opened.weights.notices[0]).toMatchObject({ kind: 'not-stored' });
+    expect(progress.at(0)!.notices).toEqual(opened.weights.notices);
     expect(server.requestedBytes()).toBeLessThanOrEqual(file.length * 1.2);
+    // And again, if it is asked for again.
+    await expectRight(opened);
   });
 });
 
@@ -176,6 +235,8 @@ it('reads a URL into memory where the browser forbids storage', async () => {
   const opened = await open({}, { ...host, indexedDB });
   await expectRight(opened);
   expect(opened.weights.notices[0]).toMatchObject({ kind: 'not-stored' });
+  expect(await listModels({ ...host, indexedDB })).toEqual([]);
+  await deleteModel({ ...host, indexedDB }, server.url);
 });
 
 describe('deleteModel', () => {
@@ -186,5 +247,32 @@ describe('deleteModel', () => {
     await deleteModel(host, server.url);
     expect(await listModels(host)).toEqual([]);
     expect(await countRecords(host)).toBe(0);
+  });
+
+  it.each<[string, (url: string, id: string) => string | URL]>([
+    ['its URL with a query', (url) => `${url}?token=1`],
+    ['a URL object', (url) => new URL(url)],
+    ['its id', (_, id) => id],
+  ])('takes %s', async (_, nameOf) => {
+    await (await open()).weights.close();
+    const [{ id, url }] = (await listModels(host)) as [StoredModel];
+    await deleteModel(host, nameOf(url, id));
+    expect(await listModels(host)).toEqual([]);
+  });
+
+  it.each(['no model of that name', 'https://elsewhere.example/x.gguf'])(
+    'does nothing for what is not stored: %s',
+    async (name) => {
+      await (await open()).weights.close();
+      await deleteModel(host, name);
+      expect(await listModels(host)).toHaveLength(1);
+    },
+  );
+
+  it('by an id that is gone deletes no other version of the file', async () => {
+    await (await open()).weights.close();
+    const [{ id }] = (await listModels(host)) as [StoredModel];
+    await deleteModel(host, `${id}-older`);
+    expect(await listModels(host)).toHaveLength(1);
   });
 });

@@ -1,13 +1,13 @@
 /** From what a person named to weights that can be read: out of the store, into it, or in place. */
 import { NetError, StoreError } from '../errors/index.ts';
 import type { Host } from '../host/index.ts';
-import { errorName } from './connection.ts';
+import { isStorageForbidden } from './connection.ts';
 import { Database } from './database.ts';
 import { type Download, downloadModel, modelId } from './download.ts';
 import { downloadLock, modelLock, shareLock, withLock } from './locks.ts';
 import { hex, layoutBytes, type Manifest } from './manifest.ts';
 import { removeOldModels, sweepStore } from './models.ts';
-import type { StoreNotice, StoreProgress } from './notices.ts';
+import type { StoreNotice, StoreProgress, StoreStep } from './notices.ts';
 import { PACKING_VERSION } from './pack.ts';
 import type { RecordPlan } from './record.ts';
 import { Sha256 } from './sha256.ts';
@@ -64,17 +64,12 @@ export async function openWeights<G extends { readonly headerBytes: number }>(
   }
 }
 
-/** Site data switched off, or a frame that may have none: as good as no storage. */
-function isStorageForbidden(error: unknown): boolean {
-  return error instanceof StoreError && errorName(error.cause) === 'SecurityError';
-}
-
 async function openLocal<G extends { readonly headerBytes: number }>(
   source: ByteSource,
   options: OpenWeightsOptions<G>,
 ): Promise<OpenedWeights<G>> {
   const header = await options.readHeader(source, options.signal);
-  if (options.sha256 !== undefined) await checkWhole(source, options.sha256, options);
+  if (options.sha256 !== undefined) await checkWhole(source, options.sha256, reporter(options, []), options.signal);
   const plans = options.makePlans(header);
   return {
     header,
@@ -97,15 +92,17 @@ async function openInMemory<G extends { readonly headerBytes: number }>(
   ];
   if (!source.ranges)
     notices.push({ kind: 'no-ranges', message: `${source.name}: the server sends whole files only.` });
+  const onProgress = reporter(options, notices);
+  onProgress({ phase: 'download', loaded: 0, total: source.sizeBytes });
   const hash = options.sha256 !== undefined && !source.ranges ? new Sha256() : null;
-  if (options.sha256 !== undefined && !hash) await checkWhole(source, options.sha256, options);
+  if (options.sha256 !== undefined && !hash) await checkWhole(source, options.sha256, onProgress, options.signal);
   let loaded = 0;
   const weights = await memoryWeights(source, plans, {
     signal: options.signal,
     notices,
     onBytes: (nBytes) => {
       loaded += nBytes;
-      options.onProgress?.({ phase: 'download', loaded, total: source.sizeBytes });
+      onProgress({ phase: 'download', loaded, total: source.sizeBytes });
     },
     ...(hash ? { onPiece: (bytes: Uint8Array) => hash.update(bytes) } : {}),
   });
@@ -113,12 +110,21 @@ async function openInMemory<G extends { readonly headerBytes: number }>(
   return { header, plans, weights, name: source.name, fileBytes: source.sizeBytes, from: 'network' };
 }
 
+/** Each step with what was noticed by then. */
+function reporter(
+  { onProgress }: { readonly onProgress?: (progress: StoreProgress) => void },
+  notices: readonly StoreNotice[],
+): (step: StoreStep) => void {
+  return (step) => onProgress?.({ ...step, notices: [...notices] });
+}
+
 async function checkWhole(
   source: ByteSource,
   sha256: string,
-  { signal, onProgress }: { signal?: AbortSignal; onProgress?: (progress: StoreProgress) => void },
+  onProgress: (step: StoreStep) => void,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
-  const onBytes = (loaded: number) => onProgress?.({ phase: 'verify', loaded, total: source.sizeBytes });
+  const onBytes = (loaded: number) => onProgress({ phase: 'verify', loaded, total: source.sizeBytes });
   checkFileSha256(source.name, sha256, await hashSource(source, { signal, onBytes }));
 }
 
@@ -141,7 +147,8 @@ async function openStored<G extends { readonly headerBytes: number }>(
     return { header, plans, weights, name: url, fileBytes: manifest.fileBytes, from };
   };
   try {
-    const ready = await lookUp(host, db, url, options);
+    const isAsked = ({ fileSha256 }: Manifest) => isFile(fileSha256, options.sha256);
+    const ready = await lookUp(host, db, url, isAsked, options);
     if (ready) return await finish(ready, 'store', []);
     await sweepStore(host, db);
     const notices: StoreNotice[] = [];
@@ -160,17 +167,23 @@ interface Ready<G> {
   readonly plans: readonly RecordPlan[];
 }
 
-/** The newest complete model of `url` whose every record is marked as stored; no record is read. */
+/** Whether a file whose hash was found to be `known` (null: nobody asked yet) is the one that `wanted` names. */
+function isFile(known: string | null, wanted: string | undefined): boolean {
+  return wanted === undefined || known === wanted.toLowerCase();
+}
+
+/** The newest complete model of `url`, among those taken, whose every record is marked as stored; no record is read. */
 async function lookUp<G extends { readonly headerBytes: number }>(
   host: Host,
   db: Database,
   url: string,
+  take: (manifest: Manifest) => boolean,
   options: OpenWeightsOptions<G>,
 ): Promise<Ready<G> | null> {
   const newestFirst = (await db.manifestsOf(url)).sort((a, b) => b.order - a.order);
   for (const manifest of newestFirst) {
     if (manifest.state !== 'complete' || manifest.packingVersion !== PACKING_VERSION) continue;
-    if (options.sha256 !== undefined && manifest.fileSha256 !== options.sha256.toLowerCase()) continue;
+    if (!take(manifest)) continue;
     if (hex(await host.sha256(manifest.header)) !== manifest.headerSha256) continue;
     if (hex(await host.sha256(manifest.recordSha256s)) !== manifest.rootSha256) continue;
     const header = await options.readHeader(headerSource(manifest), options.signal);
@@ -211,13 +224,15 @@ async function download<G extends { readonly headerBytes: number }>(
   options: OpenWeightsOptions<G>,
 ): Promise<Ready<G>> {
   const source = await reopen().catch(async (error: unknown) => {
-    throw await evictedOr(db, url, error);
+    // Whole, but not known to be the file that `sha256` names: to check that, the network is needed.
+    throw (await lookUp(host, db, url, () => true, options)) ? error : await evictedOr(db, url, error);
   });
   try {
     const header = await options.readHeader(source, options.signal);
     const plans = options.makePlans(header);
     const headerBytes = await source.read(0, header.headerBytes, options.signal);
-    const { signal, sha256, onProgress, rangeBytes } = options;
+    const { signal, sha256, rangeBytes } = options;
+    const onProgress = reporter(options, notices);
     const onNotice = (notice: StoreNotice) => notices.push(notice);
     const work: Download = {
       host,
@@ -232,11 +247,14 @@ async function download<G extends { readonly headerBytes: number }>(
       onNotice,
       rangeBytes,
     };
-    return await withLock(host, downloadLock(modelId(url, source)), signal, async () => {
-      // Another tab may have stored it while this one waited.
-      const ready = await lookUp(host, db, url, options);
-      if (ready?.manifest.model === modelId(url, source)) return ready;
-      return { manifest: await downloadModel(work), header, plans };
+    const id = modelId(url, source);
+    return await withLock(host, downloadLock(id), signal, async () => {
+      // Another tab may have stored it while this one waited; or it was stored before, and its hash not asked for.
+      const ready = await lookUp(host, db, url, ({ model }) => model === id, options);
+      const stored = ready?.manifest;
+      if (ready && isFile(ready.manifest.fileSha256, sha256)) return ready;
+      if (stored?.fileSha256 && sha256 !== undefined) checkFileSha256(source.name, sha256, stored.fileSha256);
+      return { manifest: await downloadModel({ ...work, stored }), header, plans };
     });
   } finally {
     await source.close();

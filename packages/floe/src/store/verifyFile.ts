@@ -64,7 +64,8 @@ export function checkFileSha256(name: string, expected: string, found: string): 
     'net/source-changed',
     `${name} is not the file expected: its SHA-256 is ${found}, not ${expected}.`,
     {
-      remedy: 'Nothing of it is kept. Check `sha256`, or take the file from where the hash was published.',
+      remedy:
+        'Check `sha256`, or take the file from where the hash was published. What was downloaded just now is not kept.',
       details: { name, expected, found },
     },
   );
