@@ -4,6 +4,7 @@ import { type LoadOptions, loadInThread, type Model } from './api/index.ts';
 import { GpuError } from './errors/index.ts';
 import { type Gguf, readGguf } from './gguf/index.ts';
 import type { DeviceOptions } from './gpu/index.ts';
+import type { Host } from './host/index.ts';
 import { nodeHost } from './host/node.ts';
 import { type ModelSource, openSource } from './store/index.ts';
 import { createTokenizer, type Tokenizer, vocabularyFromMetadata } from './text/index.ts';
@@ -28,9 +29,11 @@ export interface Inspection {
   readonly metadata: readonly (readonly [key: string, value: unknown])[];
   readonly tensors: readonly {
     readonly name: string;
+    /** As ggml spells it; `type 77` where ggml has no such type. */
     readonly type: string;
     /** Row-major: the last dimension is contiguous. */
     readonly shape: readonly number[];
+    /** Of a type ggml does not have: up to the next tensor, padding included. */
     readonly sizeBytes: number;
     /** From the beginning of the file. */
     readonly offset: number;
@@ -57,7 +60,7 @@ export async function inspectModel(source: ModelSource): Promise<Inspection> {
 }
 
 function readAny(source: ModelSource): Promise<Gguf> {
-  return withSource(source, (bytes) => readGguf(bytes, { onUnsupportedType: 'keep' }));
+  return withSource(source, (bytes, { clock }) => readGguf(bytes, { onUnsupportedType: 'keep', clock }));
 }
 
 /** The tokenizer of a GGUF, which need not hold more than a vocabulary. */
@@ -68,11 +71,12 @@ export async function openTokenizer(source: ModelSource): Promise<Tokenizer> {
 
 async function withSource<T>(
   source: ModelSource,
-  use: (bytes: Awaited<ReturnType<typeof openSource>>) => Promise<T>,
+  use: (bytes: Awaited<ReturnType<typeof openSource>>, host: Host) => Promise<T>,
 ): Promise<T> {
-  const bytes = await openSource(nodeHost(null), asSource(source));
+  const host = nodeHost(null);
+  const bytes = await openSource(host, asSource(source));
   try {
-    return await use(bytes);
+    return await use(bytes, host);
   } finally {
     await bytes.close();
   }

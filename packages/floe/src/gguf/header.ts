@@ -36,7 +36,7 @@ export interface Gguf {
 export interface ParseOptions {
   /** Default 'throw'. 'keep' lists tensors Floe can't run with `format: null`, for `inspect`. */
   readonly onUnsupportedType?: OnUnsupportedType;
-  /** Where there is one, parsing gives up after two seconds. Work and memory are limited in any case. */
+  /** The host's: parsing gives up after two seconds of it. Without one only work and memory are limited. */
   readonly clock?: Pick<Clock, 'now'>;
 }
 

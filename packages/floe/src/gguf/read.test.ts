@@ -71,11 +71,48 @@ describe("onUnsupportedType: 'keep'", () => {
     const gguf = await readGguf(recorded(q4k).source, { onUnsupportedType: 'keep' });
     expect(gguf.tensors.get('a')).toMatchObject({ typeName: 'Q4_K', format: null, sizeBytes: 288, shape: [2, 256] });
   });
-  it('still rejects its rows if they are no whole blocks, and types without a size', () => {
-    for (const bad of [{ type: 12, ne: [128] }, { type: 4 }, { type: 9999 }]) {
-      const bytes = withTensor(bad);
-      expect(() => parseHeader(bytes, bytes.length, { onUnsupportedType: 'keep' })).toThrow(FloeError);
-    }
+  it('still rejects its rows if they are no whole blocks', () => {
+    const bytes = withTensor({ type: 12, ne: [128] });
+    expect(() => parseHeader(bytes, bytes.length, { onUnsupportedType: 'keep' })).toThrow(FloeError);
+  });
+
+  const strange = { name: 'z', ne: [32, 5], type: 77, data: new Uint8Array(70) };
+  const kept = (bytes: Uint8Array) => {
+    const result = parseHeader(bytes, bytes.length, { onUnsupportedType: 'keep' });
+    if (result.kind !== 'done') throw new Error('the header is not whole');
+    return result.gguf;
+  };
+  it.each([4, 9999])('lists a tensor of type %i, which ggml does not have, with its place', (type) => {
+    const gguf = kept(withTensor({ ...strange, type }));
+    expect(gguf.tensors.get('z')).toMatchObject({
+      ggmlType: type,
+      typeName: `type ${type}`,
+      format: null,
+      shape: [5, 32],
+      offset: gguf.dataOffset,
+    });
+  });
+  it('measures one of unknown type up to the next tensor, the last up to the end of the file', () => {
+    // 70 bytes and what pads them to 32.
+    const gguf = kept(file({ tensors: [strange, row, { ...strange, name: 'end', type: 78 }] }));
+    const sizes = [...gguf.tensors.values()].map(({ name, sizeBytes, offset }) => [
+      name,
+      sizeBytes,
+      offset - gguf.dataOffset,
+    ]);
+    expect(sizes.slice(0, 2)).toEqual([
+      ['z', 96, 0],
+      ['a', 128, 96],
+    ]);
+    expect(sizes[2]).toEqual(['end', gguf.sizeBytes - gguf.dataOffset - 224, 224]);
+  });
+  it.each([
+    ['that begins where the file ends', withTensor({ ...strange, data: new Uint8Array(0) }), 'gguf/out-of-bounds'],
+    ['that is not aligned', file({ tensors: [strange, { ...row, offset: 97 }] }), 'gguf/invalid'],
+    ['over the one of unknown type', file({ tensors: [strange, { ...row, offset: 0 }] }), 'gguf/invalid'],
+    ['behind the end of the file', file({ tensors: [strange, { ...row, offset: 2n ** 62n }] }), 'gguf/out-of-bounds'],
+  ] as const)('still rejects a tensor %s', (_, bytes, code) => {
+    expect(() => kept(bytes)).toThrow(expect.objectContaining({ code }));
   });
 });
 
@@ -156,6 +193,7 @@ describe('any damage', () => {
         const bytes = model.slice();
         for (const [at, bit] of list) bytes[at] = bytes[at]! ^ (1 << bit);
         isResultOrFloeError(bytes);
+        isResultOrFloeError(bytes, 'keep');
         isResultOrFloeError(bytes.subarray(0, length));
       }),
       { numRuns: 3000 },
@@ -215,9 +253,9 @@ function sum(reads: readonly { length: number }[]): number {
   return reads.reduce((total, { length }) => total + length, 0);
 }
 
-function isResultOrFloeError(bytes: Uint8Array): void {
+function isResultOrFloeError(bytes: Uint8Array, onUnsupportedType: 'throw' | 'keep' = 'throw'): void {
   try {
-    parseHeader(bytes, bytes.length);
+    parseHeader(bytes, bytes.length, { onUnsupportedType });
   } catch (error) {
     expect(error).toBeInstanceOf(FloeError);
     expect((error as FloeError).code).not.toBe('internal');

@@ -1,6 +1,6 @@
 /** The tensor list: names, shapes, types, and the chain of offsets that leaves no byte to two tensors. */
 import { GgufError } from '../errors/index.ts';
-import { formatByGgmlType, formats, ggmlTypes, type QuantFormat } from '../quant/index.ts';
+import { formatByGgmlType, formats, type GgmlType, ggmlTypes, type QuantFormat } from '../quant/index.ts';
 import type { Cursor } from './cursor.ts';
 import { invalid, quote } from './fail.ts';
 import { limits } from './limits.ts';
@@ -9,7 +9,7 @@ export interface TensorInfo {
   readonly name: string;
   /** Its type's number in the file. */
   readonly ggmlType: number;
-  /** As ggml spells its type. */
+  /** As ggml spells its type; `type 77` where ggml has no such type that we know of. */
   readonly typeName: string;
   /** Null where Floe has no row for its type, which only `onUnsupportedType: 'keep'` lets through. */
   readonly format: QuantFormat | null;
@@ -17,15 +17,21 @@ export interface TensorInfo {
   readonly shape: readonly number[];
   /** Bytes from the start of the file. */
   readonly offset: number;
+  /** Of an unknown type: up to the next tensor or the file's end, so padding may be among them. */
   readonly sizeBytes: number;
   readonly nElements: number;
 }
 
-/** What to do with a tensor whose type ggml has and Floe has not. */
+/** What to do with a tensor whose type Floe can't run, or has never heard of. */
 export type OnUnsupportedType = 'throw' | 'keep';
 
 /** As listed: `offset` counts from the data section, which starts behind the list. */
-export type ListedTensor = TensorInfo & { readonly listedAt: number; readonly relativeOffset: bigint };
+export type ListedTensor = Omit<TensorInfo, 'sizeBytes'> & {
+  /** Null where its type's blocks are unknown. */
+  readonly sizeBytes: number | null;
+  readonly listedAt: number;
+  readonly relativeOffset: bigint;
+};
 
 /** One entry of the list. */
 export function readTensor(cursor: Cursor, index: number, onUnsupportedType: OnUnsupportedType): ListedTensor {
@@ -33,32 +39,43 @@ export function readTensor(cursor: Cursor, index: number, onUnsupportedType: OnU
   const name = cursor.identifier(`the name of tensor ${index}`, limits.nameBytes);
   const what = `tensor ${quote(name)}`;
   const ne = readDims(cursor, what, name);
-  const { ggmlType, typeName, format, blockElements, blockBytes } = readType(cursor, what, name, onUnsupportedType);
-  const rowElements = ne[0]!;
-  if (rowElements % blockElements !== 0) {
-    throw invalid(
-      `${what} is ${typeName} with rows of ${rowElements} weights; a row must be whole blocks of ${blockElements}.`,
-      { tensor: name, typeName, rowElements, blockElements, offset: listedAt },
-    );
-  }
+  const { ggmlType, known, format } = readType(cursor, what, name, onUnsupportedType);
   const nElements = product(ne, what, name, listedAt);
-  const sizeBytes = (BigInt(nElements) / BigInt(blockElements)) * BigInt(blockBytes);
-  if (sizeBytes > BigInt(cursor.fileSize)) throw behindEnd(name, sizeBytes, cursor.fileSize);
+  const sizeBytes = known && sizeOf(cursor, known, name, ne[0]!, nElements, listedAt);
   const relativeOffset = cursor.u64(`the offset of ${what}`);
   // A little more than an object, a shape and a map entry take.
   cursor.budget.spend(400);
   return {
     name,
     ggmlType,
-    typeName,
+    typeName: known?.name ?? `type ${ggmlType}`,
     format,
     shape: Object.freeze(ne.reverse()),
     offset: 0,
-    sizeBytes: Number(sizeBytes),
+    sizeBytes,
     nElements,
     listedAt,
     relativeOffset,
   };
+}
+
+function sizeOf(
+  cursor: Cursor,
+  { name: typeName, blockElements, blockBytes }: GgmlType,
+  tensor: string,
+  rowElements: number,
+  nElements: number,
+  listedAt: number,
+): number {
+  if (rowElements % blockElements !== 0) {
+    throw invalid(
+      `tensor ${quote(tensor)} is ${typeName} with rows of ${rowElements} weights; a row must be whole blocks of ${blockElements}.`,
+      { tensor, typeName, rowElements, blockElements, offset: listedAt },
+    );
+  }
+  const sizeBytes = (BigInt(nElements) / BigInt(blockElements)) * BigInt(blockBytes);
+  if (sizeBytes > BigInt(cursor.fileSize)) throw behindEnd(tensor, sizeBytes, cursor.fileSize);
+  return Number(sizeBytes);
 }
 
 function readDims(cursor: Cursor, what: string, name: string): number[] {
@@ -89,10 +106,9 @@ function readDims(cursor: Cursor, what: string, name: string): number[] {
 function readType(cursor: Cursor, what: string, name: string, onUnsupportedType: OnUnsupportedType) {
   const at = cursor.at;
   const ggmlType = cursor.u32(`the type of ${what}`);
-  const known = ggmlTypes.get(ggmlType);
+  const known = ggmlTypes.get(ggmlType) ?? null;
   const format = formatByGgmlType(ggmlType) ?? null;
-  // Without a block size nothing can be said about this tensor or any behind it, so there is nothing to keep.
-  if (!known || (!format && onUnsupportedType === 'throw')) {
+  if (!format && onUnsupportedType === 'throw') {
     const runs = formats.map((row) => row.name).join(', ');
     throw new GgufError(
       'gguf/unsupported-type',
@@ -104,7 +120,7 @@ function readType(cursor: Cursor, what: string, name: string, onUnsupportedType:
       },
     );
   }
-  return { ggmlType, typeName: known.name, format, blockElements: known.blockElements, blockBytes: known.blockBytes };
+  return { ggmlType, known, format };
 }
 
 function product(ne: readonly number[], what: string, name: string, at: number): number {
@@ -130,19 +146,34 @@ export function placeTensors(
   fileSize: number,
 ): TensorInfo[] {
   let end = 0;
-  return listed.map(({ listedAt, relativeOffset, ...tensor }) => {
+  // Behind a tensor of unknown size, which has a byte at least, any aligned place will do.
+  let endIsKnown = true;
+  return listed.map(({ listedAt, relativeOffset, ...tensor }, i) => {
     const expected = alignUp(end, alignment);
-    if (relativeOffset !== BigInt(expected)) {
+    const follows = endIsKnown
+      ? relativeOffset === BigInt(expected)
+      : relativeOffset >= BigInt(expected) && relativeOffset % BigInt(alignment) === 0n;
+    if (!follows) {
       throw invalid(
-        `Tensor ${quote(tensor.name)}, listed at byte ${listedAt}, says it starts at ${relativeOffset} of the data; the one before ends so that it must be ${expected}.`,
+        `Tensor ${quote(tensor.name)}, listed at byte ${listedAt}, says it starts at ${relativeOffset} of the data; the one before ends so that it must be ${expected}${endIsKnown ? '' : `, or more by a multiple of ${alignment}`}.`,
         { tensor: tensor.name, offset: listedAt, found: String(relativeOffset), expected },
       );
     }
-    end = expected + tensor.sizeBytes;
-    const offset = dataOffset + expected;
+    const at = BigInt(dataOffset) + relativeOffset;
+    if (at >= BigInt(fileSize)) throw behindEnd(tensor.name, at + BigInt(tensor.sizeBytes ?? 1), fileSize);
+    const start = Number(relativeOffset);
+    endIsKnown = tensor.sizeBytes !== null;
+    end = start + (tensor.sizeBytes ?? 1);
     if (dataOffset + end > fileSize) throw behindEnd(tensor.name, BigInt(dataOffset + end), fileSize);
-    return Object.freeze({ ...tensor, offset });
+    const sizeBytes = tensor.sizeBytes ?? roomOf(start, listed[i + 1]?.relativeOffset, fileSize - dataOffset);
+    return Object.freeze({ ...tensor, sizeBytes, offset: dataOffset + start });
   });
+}
+
+/** Bytes from `start` to the next tensor's or to the data's end; a next one that lies elsewhere is refused in its turn. */
+function roomOf(start: number, next: bigint | undefined, dataBytes: number): number {
+  const end = next !== undefined && next <= BigInt(dataBytes) ? Number(next) : dataBytes;
+  return Math.max(0, end - start);
 }
 
 /** The next multiple of `alignment`, by remainder: masks work on 32 bits only, and sums of them wrap. */
