@@ -44,6 +44,40 @@ test('a role forged in the question stays text', async ({ floe, server }) => {
   await expect(floe.page.locator('img')).toHaveCount(0);
 });
 
+test('the page refuses markup that did not pass the sanitizer, and scripts of other origins', async ({
+  floe,
+  server,
+}) => {
+  await floe.open();
+  const refused = await floe.page.evaluate((elsewhere) => {
+    const attempts = [
+      () => {
+        document.body.innerHTML = '<b>markup</b>';
+      },
+      () => new Worker(elsewhere),
+    ];
+    return attempts.map((attempt) => {
+      try {
+        attempt();
+        return 'allowed';
+      } catch (error) {
+        return (error as Error).name;
+      }
+    });
+  }, `${server.origin}/worker.js`);
+  expect(refused).toEqual(['TypeError', 'TypeError']);
+});
+
+test('an answer that is no SQL is shown as a document', async ({ floe, server }) => {
+  const errors: string[] = [];
+  floe.page.on('pageerror', (error) => errors.push(error.message));
+  await floe.openWith(server.url);
+  await floe.get('schema').fill('');
+  await floe.ask('Who are you?');
+  await expect(floe.get('message-assistant').locator('p').first()).not.toBeEmpty();
+  expect(errors).toEqual([]);
+});
+
 test('a question is asked alone, or behind what was said before, as the option says', async ({ floe, server }) => {
   await floe.openWith(server.url);
   const read = async (): Promise<number> => {

@@ -12,11 +12,13 @@ import { Session } from './session.ts';
 import { Store } from './state.ts';
 import { installTables } from './tables.ts';
 import { installTheme } from './theme.ts';
+import { installTrustedTypes } from './trustedTypes.ts';
 import { checkWebGpu } from './webgpu.ts';
 
 const query = new URLSearchParams(location.search);
 const session = new Session(new Store(), query.get('limits') === 'default' ? 'default' : null);
 
+installTrustedTypes();
 installTheme();
 const picker = installModelPicker(session);
 installLoadProgress(session);
