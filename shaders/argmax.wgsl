@@ -31,8 +31,10 @@ fn argmax(@builtin(local_invocation_index) lane: u32) {
   if (atomicLoad(&greatestKey) == bestKey) { atomicMax(&lowestId, ~bestId); }
   workgroupBarrier();
   if (lane == 0u) {
+    // No number among them: the host is told, and the next step reads some id.
+    let nothing = atomicLoad(&greatestKey) == 0u;
     let id = ~atomicLoad(&lowestId);
-    sampled[0] = id;
-    tokens[0] = id;
+    sampled[0] = select(id, 0xffffffffu, nothing);
+    tokens[0] = select(id, 0u, nothing);
   }
 }

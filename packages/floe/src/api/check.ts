@@ -28,9 +28,23 @@ export function stopsOf({ stop }: CompletionRequest): readonly string[] {
   return stops;
 }
 
+/** A prompt's own ids: what they were made of is the argument to correct. */
+export function checkPrompt(ids: readonly number[], nVocab: number): void {
+  if (ids.length === 0) throw invalid('prompt', 'empty', 'a text of at least one token');
+  checkIds(ids, nVocab);
+}
+
+export function checkMessages(messages: unknown): void {
+  const sound =
+    Array.isArray(messages) &&
+    messages.length > 0 &&
+    messages.every((message) => typeof message === 'object' && message !== null && typeof message.role === 'string');
+  if (!sound) throw invalid('messages', JSON.stringify(messages), 'a list of at least one { role, content }');
+}
+
 /** Ids a model has. */
 export function checkIds(ids: readonly number[], nVocab: number): void {
-  if (ids.length === 0) throw invalid('ids', '[]', 'at least one id');
+  if (!Array.isArray(ids)) throw invalid('ids', typeof ids, 'an array of ids');
   const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= nVocab);
   if (wrong !== undefined) throw invalid('ids', String(wrong), `whole numbers from 0 to ${nVocab - 1}`);
 }

@@ -1,11 +1,11 @@
-import { throwIfAborted } from '../errors/index.ts';
+import { orAborted, TextError } from '../errors/index.ts';
 import { Runner } from '../generate/index.ts';
 import { type Gguf, readGguf } from '../gguf/index.ts';
-import { type DeviceOptions, openDevice } from '../gpu/index.ts';
+import { type Device, type DeviceOptions, openDevice } from '../gpu/index.ts';
 import type { Host } from '../host/index.ts';
 import { dominantFormat, type ModelPlan, placeModel, planModel } from '../model/index.ts';
 import { type ModelSource, type OpenedWeights, openWeights } from '../store/index.ts';
-import { ChatTemplate, createTokenizer, vocabularyFromMetadata } from '../text/index.ts';
+import { ChatTemplate, createTokenizer, type Tokenizer, vocabularyFromMetadata } from '../text/index.ts';
 import { invalid } from './check.ts';
 import { LocalModel } from './model.ts';
 import type { LoadOptions, LoadProgress, Model, ModelInfo } from './types.ts';
@@ -21,61 +21,77 @@ export interface ThreadOptions extends LoadOptions {
 /** Opens a model in this thread: the header, a device, the weights, the kernels; then it is ready. */
 export async function loadInThread(host: Host, source: ModelSource, options: ThreadOptions = {}): Promise<Model> {
   const { signal } = options;
-  throwIfAborted(signal);
   const progress = progressReporter(source, options);
   progress({ phase: 'inspect', loaded: 0, total: 0 });
   // Before a byte is downloaded: a device that can't run it is the shorter disappointment.
-  const device = await openDevice(host.gpu, options.device);
+  const opening = openDevice(host.gpu, options.device);
+  const device = await orAborted(opening, signal).catch((error: unknown) => {
+    opening.then((late) => late.destroy()).catch(() => {});
+    throw error;
+  });
+  let opened: OpenedWeights<Gguf> | null = null;
   try {
-    const opened = await openWeights(host, source, {
-      readHeader: (bytes, abort) => readGguf(bytes, abort ? { signal: abort } : {}),
+    opened = await openWeights(host, source, {
+      readHeader: (bytes, abort) => readGguf(bytes, { clock: host.clock, ...(abort ? { signal: abort } : {}) }),
       makePlans: (gguf: Gguf) => planModel(gguf).records,
       ...(signal ? { signal } : {}),
       ...(options.sha256 === undefined ? {} : { sha256: options.sha256 }),
       onProgress: progress,
     });
-    try {
-      // The records of the plan must be those the store knows.
-      const plan = planModel(opened.header);
-      const contextLength = contextOf(plan, options.contextLength);
-      const tokenizer = createTokenizer(vocabularyFromMetadata(opened.header.metadata));
-      const placed = await placeModel(device, plan, opened.weights, {
-        signal,
-        onProgress: (loaded, total) => progress({ phase: 'upload', loaded, total }),
-      });
-      const runner = new Runner(device, placed, contextLength);
-      progress({ phase: 'compile', loaded: 0, total: 0 });
-      await runner.warmUp();
-      throwIfAborted(signal);
-      device.throwIfFailed();
-      const template = ChatTemplate.of(tokenizer, host);
-      const info = infoOf(opened, plan, contextLength, template !== null, device.adapter);
-      const model = new LocalModel({
-        host,
-        device,
-        placed,
-        runner,
-        tokenizer,
-        template,
-        weights: opened.weights,
-        info,
-      });
-      progress({ phase: 'ready', loaded: opened.fileBytes, total: opened.fileBytes }, opened.weights.notices);
-      return model;
-    } catch (error) {
-      await opened.weights.close();
-      throw error;
-    }
+    const model = await makeReady(host, device, opened, options, progress);
+    progress({ phase: 'ready', loaded: opened.fileBytes, total: opened.fileBytes, notices: opened.weights.notices });
+    return model;
   } catch (error) {
     device.destroy();
+    await opened?.weights.close();
     throw error;
   }
 }
 
-function progressReporter(source: ModelSource, { onProgress }: LoadOptions) {
+/** Weights onto the device, kernels compiled, everything a LocalModel is made of. */
+async function makeReady(
+  host: Host,
+  device: Device,
+  opened: OpenedWeights<Gguf>,
+  { signal, contextLength }: ThreadOptions,
+  progress: Report,
+): Promise<Model> {
+  const plan = planModel(opened.header);
+  const context = contextOf(plan, contextLength);
+  const tokenizer = createTokenizer(vocabularyFromMetadata(opened.header.metadata));
+  checkVocabulary(tokenizer, plan);
+  const { weights } = opened;
+  const { placed, runner } = await device.checked(async () => {
+    const onProgress = (loaded: number, total: number) =>
+      progress({ phase: 'upload', loaded, total, notices: weights.notices });
+    const placed = await placeModel(device, plan, weights, { signal, onProgress });
+    return { placed, runner: new Runner(device, placed, context) };
+  });
+  const { compiled } = device.pipelines;
+  device.pipelines.onCompiled = () => progress({ phase: 'compile', loaded: compiled.done, total: compiled.asked });
+  await orAborted(runner.warmUp(), signal);
+  device.pipelines.onCompiled = () => {};
+  device.throwIfFailed();
+  const template = ChatTemplate.of(tokenizer, host);
+  const info = infoOf(opened, plan, context, template !== null, device.adapter);
+  return new LocalModel({ host, device, placed, runner, tokenizer, template, weights, info });
+}
+
+/** Each row of the embedding is a token's, or an id could be sampled that nobody can read. */
+function checkVocabulary({ vocabulary }: Tokenizer, { nVocab }: ModelPlan): void {
+  const nTokens = vocabulary.tokens.length;
+  if (nTokens === nVocab) return;
+  throw new TextError('text/vocabulary', `The vocabulary has ${nTokens} tokens; the embedding has ${nVocab} rows.`, {
+    remedy: 'Metadata and tensors of this file contradict each other. Convert or download the model again.',
+    details: { nTokens, nVocab },
+  });
+}
+
+type Report = (step: Pick<LoadProgress, 'phase' | 'loaded' | 'total'> & Partial<Pick<LoadProgress, 'notices'>>) => void;
+
+function progressReporter(source: ModelSource, { onProgress }: LoadOptions): Report {
   const file = nameOf(source);
-  return (step: Pick<LoadProgress, 'phase' | 'loaded' | 'total'>, notices: LoadProgress['notices'] = []) =>
-    onProgress?.({ ...step, file, notices });
+  return (step) => onProgress?.({ notices: [], ...step, file });
 }
 
 function nameOf(source: ModelSource): string {

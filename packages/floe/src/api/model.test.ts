@@ -117,6 +117,7 @@ describe('chat.completions', () => {
     [{ top_p: 2 }, 'top_p'],
     [{ stop: [''] }, 'stop'],
     [{ messages: [] }, 'messages'],
+    [{ messages: [null] as never }, 'messages'],
   ])('refuses %o with request/invalid', async (wrong, argument) => {
     const error = await model.chat.completions.create({ ...greedy, ...wrong }).then(
       () => null,
@@ -152,9 +153,37 @@ it('logprobs: position i is the distribution after ids 0…i, in falling order',
   for (const { top } of positions) expect([...top].sort((a, b) => b[1] - a[1])).toEqual(top);
 });
 
-it('gives everything back: unloaded twice, and then refuses calls', async () => {
-  const other = (await loadInThread(nodeHost(testGpu()), { path })) as LocalModel;
-  await other.unload();
-  await other.unload();
-  await expect(other.tokenize('x')).rejects.toMatchObject({ code: 'request/invalid' });
+describe('unload', () => {
+  const fresh = async () => (await loadInThread(nodeHost(testGpu()), { path })) as LocalModel;
+
+  it('gives everything back, called twice too, and then refuses calls', async () => {
+    const other = await fresh();
+    await other.unload();
+    await other.unload();
+    await expect(other.tokenize('x')).rejects.toMatchObject({ code: 'request/invalid' });
+  });
+
+  it('ends an answer whose reader has stopped reading, and one that waits behind it', async () => {
+    const other = await fresh();
+    const waiting = (async () => {
+      for await (const chunk of other.chat.completions.create({ ...greedy, stream: true })) {
+        if (!chunk.choices[0].delta.content) continue;
+        const behind = other.chat.completions.create(greedy);
+        const refused = expect(behind).rejects.toMatchObject({ code: 'request/aborted' });
+        await other.unload();
+        await refused;
+      }
+    })();
+    await waiting;
+  });
+});
+
+it('a call that waits its turn leaves as soon as it is aborted', async () => {
+  const first = model.chat.completions.create(greedy);
+  const controller = new AbortController();
+  const second = model.chat.completions.create({ ...greedy, signal: controller.signal });
+  const refused = expect(second).rejects.toMatchObject({ code: 'request/aborted' });
+  controller.abort();
+  await refused;
+  expect((await first).choices[0].message.content).toBe(answers.q8_0);
 });

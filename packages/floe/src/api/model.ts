@@ -4,8 +4,8 @@ import type { Device } from '../gpu/index.ts';
 import type { Host } from '../host/index.ts';
 import type { PlacedModel } from '../model/index.ts';
 import type { WeightSource } from '../store/index.ts';
-import { type ChatTemplate, encodeChat, endIds, type Tokenizer } from '../text/index.ts';
-import { checkIds, invalid, maxTokensOf, pickingOf, seedOf, stopsOf } from './check.ts';
+import { type ChatTemplate, endIds, type Tokenizer, tokenizeChat } from '../text/index.ts';
+import { checkIds, checkMessages, checkPrompt, invalid, maxTokensOf, pickingOf, seedOf, stopsOf } from './check.ts';
 import { collectChat, collectText, streamOf } from './chunks.ts';
 import { TurnQueue } from './queue.ts';
 import type {
@@ -34,6 +34,8 @@ export interface ModelParts {
   readonly info: ModelInfo;
 }
 
+type Answer = AsyncGenerator<AnswerPart & { nPrompt: number }>;
+
 /** A model in this thread. In a page it lives in a worker, and `worker/client.ts` wears its face. */
 export class LocalModel implements Model {
   readonly info: ModelInfo;
@@ -41,6 +43,8 @@ export class LocalModel implements Model {
   private readonly ends: ReadonlySet<number>;
   private unloaded: Promise<void> | null = null;
   private nAnswers = 0;
+  private readonly life = new AbortController();
+  private readonly running = new Set<Answer>();
 
   constructor(private readonly parts: ModelParts) {
     this.info = parts.info;
@@ -72,12 +76,13 @@ export class LocalModel implements Model {
 
   async logprobs(ids: readonly number[], options: { top: number; signal?: AbortSignal }): Promise<PositionLogprobs[]> {
     checkIds(ids, this.info.nVocab);
-    if (!Number.isInteger(options.top) || options.top < 1)
-      throw invalid('top', String(options.top), 'a whole number above 0');
-    const leave = await this.enter();
+    if (!Number.isInteger(options.top) || options.top < 0)
+      throw invalid('top', String(options.top), 'a whole number, 0 or more');
+    const signal = this.signalOf(options);
+    const leave = await this.enter(signal);
     try {
-      const positions = await topLogprobs(this.parts.runner, ids, options.top, options.signal);
-      return positions.map((top, position) => ({ position, top }));
+      const positions = await topLogprobs(this.parts.runner, ids, options.top, signal);
+      return positions.map(({ top, next }, position) => ({ position, top, ...(next === null ? {} : { next }) }));
     } finally {
       leave();
     }
@@ -102,20 +107,26 @@ export class LocalModel implements Model {
     return this.unload();
   }
 
+  /** Ends what runs and what waits, then gives everything back, each thing whatever became of the one before. */
   private async giveBack(): Promise<void> {
-    // Behind what runs now: a step in flight still reads the buffers.
-    const leave = await this.queue.enter();
-    this.parts.template?.dispose();
-    await this.parts.runner.destroy();
-    this.parts.device.destroy();
-    await this.parts.weights.close();
-    leave();
+    const { template, runner, device, weights } = this.parts;
+    this.life.abort();
+    // An answer whose reader has stopped reading hears no signal: it is ended where it stands.
+    await Promise.allSettled([...this.running].map((answer) => answer.return(undefined)));
+    await this.queue.idle();
+    template?.dispose();
+    try {
+      await runner.destroy();
+    } finally {
+      device.destroy();
+      await weights.close();
+    }
   }
 
   private createChat(
     request: ChatCompletionRequest & { stream?: boolean },
   ): AsyncIterable<ChatCompletionChunk> | Promise<ChatCompletion> {
-    const parts = this.answerTo(request, () => this.promptOf(request), false);
+    const parts = this.begin(request, () => this.promptOf(request), false);
     const head = this.head();
     return request.stream ? streamOf(head, parts) : collectChat(head, parts);
   }
@@ -124,9 +135,21 @@ export class LocalModel implements Model {
     request: TextCompletionRequest & { stream?: boolean },
   ): AsyncIterable<ChatCompletionChunk> | Promise<TextCompletion> {
     const { tokenizer } = this.parts;
-    const prompt = async () => tokenizer.tokenize(request.prompt, { special: true, addSpecial: true });
-    const parts = this.answerTo(request, prompt, true);
+    const prompt = async () => {
+      if (typeof request.prompt !== 'string') throw invalid('prompt', typeof request.prompt, 'a string');
+      return tokenizer.tokenize(request.prompt, { special: true, addSpecial: true });
+    };
+    const parts = this.begin(request, prompt, true);
     return request.stream ? streamOf(this.head(), parts) : collectText(parts);
+  }
+
+  /** An answer that `unload` can end; it runs once it is first read. */
+  private begin(request: CompletionRequest, promptOf: () => Promise<number[]>, continues: boolean): Answer {
+    const parts: Answer = this.answerTo(request, promptOf, continues, {
+      onStart: () => this.running.add(parts),
+      onEnd: () => this.running.delete(parts),
+    });
+    return parts;
   }
 
   /** The parts of an answer, once it is this request's turn; the number of prompt tokens comes with the last. */
@@ -134,8 +157,11 @@ export class LocalModel implements Model {
     request: CompletionRequest,
     promptOf: () => Promise<number[]>,
     continues: boolean,
-  ): AsyncGenerator<AnswerPart & { nPrompt: number }> {
+    { onStart, onEnd }: { onStart: () => void; onEnd: () => void },
+  ): Answer {
     const { runner, tokenizer, host } = this.parts;
+    const startMs = host.clock.now();
+    const signal = this.signalOf(request);
     const checked: Omit<AnswerRequest, 'prompt'> = {
       picking: pickingOf(request),
       seed: seedOf(request, host.random),
@@ -143,24 +169,34 @@ export class LocalModel implements Model {
       stops: stopsOf(request),
       endIds: this.ends,
       continues,
-      signal: request.signal,
+      signal,
+      startMs,
     };
-    const leave = await this.enter();
+    onStart();
     try {
-      const prompt = await promptOf();
-      checkIds(prompt, this.info.nVocab);
-      for await (const part of answer(runner, tokenizer, host.clock, { ...checked, prompt })) {
-        yield { ...part, nPrompt: prompt.length };
+      const leave = await this.enter(signal);
+      try {
+        const prompt = await promptOf();
+        checkPrompt(prompt, this.info.nVocab);
+        for await (const part of answer(runner, tokenizer, host.clock, { ...checked, prompt })) {
+          yield { ...part, nPrompt: prompt.length };
+        }
+      } finally {
+        leave();
       }
     } finally {
-      leave();
+      onEnd();
     }
+  }
+
+  /** Fires with the request's own signal, and when the model is unloaded. */
+  private signalOf({ signal }: { readonly signal?: AbortSignal }): AbortSignal {
+    return signal ? AbortSignal.any([signal, this.life.signal]) : this.life.signal;
   }
 
   private async promptOf({ messages, signal }: ChatCompletionRequest): Promise<number[]> {
     const { template, tokenizer } = this.parts;
-    if (!Array.isArray(messages) || messages.length === 0)
-      throw invalid('messages', JSON.stringify(messages), 'a list of at least one message');
+    checkMessages(messages);
     if (!template) {
       throw new TextError(
         'text/template',
@@ -170,18 +206,21 @@ export class LocalModel implements Model {
         },
       );
     }
-    return encodeChat(tokenizer, await template.render(messages, signal ? { signal } : {}));
+    return tokenizeChat(tokenizer, await template.render(messages, signal ? { signal } : {}));
   }
 
   private head() {
-    return { id: `chatcmpl-${++this.nAnswers}`, created: Math.floor(Date.now() / 1000), model: this.info.name };
+    return {
+      id: `chatcmpl-${++this.nAnswers}`,
+      created: Math.floor(this.parts.host.clock.epochMs() / 1000),
+      model: this.info.name,
+    };
   }
 
-  private async enter(): Promise<() => void> {
+  private async enter(signal: AbortSignal): Promise<() => void> {
     this.checkLoaded();
-    const leave = await this.queue.enter();
+    const leave = await this.queue.enter(signal);
     try {
-      this.checkLoaded();
       this.parts.device.throwIfFailed();
     } catch (error) {
       leave();

@@ -1,4 +1,4 @@
-import { RequestError } from '../errors/index.ts';
+import { orAborted, RequestError } from '../errors/index.ts';
 
 /** Calls on one model take turns, in order; a model has one cache. */
 export class TurnQueue {
@@ -7,8 +7,13 @@ export class TurnQueue {
 
   constructor(private readonly limit = 64) {}
 
-  /** Resolves when it is this call's turn, with the function that ends it. */
-  async enter(): Promise<() => void> {
+  /**
+   * Resolves when it is this call's turn, with the function that ends it. A call whose signal fires before leaves the
+   * queue at once.
+   *
+   * @throws {RequestError} `request/busy`: too many wait already. `request/aborted`.
+   */
+  async enter(signal?: AbortSignal): Promise<() => void> {
     if (this.waiting >= this.limit) {
       throw new RequestError('request/busy', `${this.waiting} calls wait for this model already.`, {
         remedy: 'Wait for some of them, or abort them.',
@@ -17,15 +22,27 @@ export class TurnQueue {
       });
     }
     this.waiting++;
-    let leave = () => {};
+    let endTurn = () => {};
     const before = this.tail;
     this.tail = new Promise((resolve) => {
-      leave = resolve;
+      endTurn = resolve;
     });
-    await before;
-    return () => {
+    const leave = () => {
       this.waiting--;
-      leave();
+      endTurn();
     };
+    try {
+      await orAborted(before, signal);
+    } catch (error) {
+      // Its turn comes all the same, and is passed on.
+      void before.then(leave);
+      throw error;
+    }
+    return leave;
+  }
+
+  /** Resolves when all that wait now have had their turn. */
+  async idle(): Promise<void> {
+    await this.tail;
   }
 }

@@ -117,6 +117,8 @@ export interface TextCompletion {
 export interface PositionLogprobs {
   readonly position: number;
   readonly top: readonly (readonly [id: number, logprob: number])[];
+  /** The log-probability of the id that stands at position i + 1; absent at the last. */
+  readonly next?: number;
 }
 
 /** Where the memory went, in bytes. */
@@ -174,7 +176,10 @@ export interface Model extends AsyncDisposable {
   };
   tokenize(text: string, options?: TokenizeOptions): Promise<number[]>;
   detokenize(ids: readonly number[]): Promise<string>;
-  /** The `top` likeliest ids after each prefix of `ids`. No BOS is added. */
+  /**
+   * The `top` likeliest ids after each prefix of `ids`, and how likely the id was that does follow; 0 for that alone.
+   * No BOS is added.
+   */
   logprobs(ids: readonly number[], options: { top: number; signal?: AbortSignal }): Promise<PositionLogprobs[]>;
   memory(): Promise<MemoryReport>;
   /** Gives back everything the model holds. A second call does nothing. */

@@ -115,6 +115,25 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw abortedError(signal.reason);
 }
 
+/**
+ * `promise`, or `request/aborted` as soon as `signal` fires. What the promise stands for goes on unheard: for waits that
+ * nothing can stop, like a compile.
+ */
+export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  throwIfAborted(signal);
+  if (!signal) return promise;
+  let onAbort = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(abortedError(signal.reason));
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
 /** What a call rejects with when its `signal` fires. */
 export function abortedError(cause?: unknown): RequestError {
   return new RequestError('request/aborted', 'The call was aborted by its signal.', {

@@ -1,5 +1,6 @@
-import { ContextError, throwIfAborted } from '../errors/index.ts';
+import { ContextError, NumericError, throwIfAborted } from '../errors/index.ts';
 import type { Clock } from '../host/index.ts';
+import { NOTHING_PICKED } from '../kernels/index.ts';
 import { StreamingDetokenizer, type Tokenizer } from '../text/index.ts';
 import { seededUniform } from './random.ts';
 import type { Picking, Runner } from './runner.ts';
@@ -18,6 +19,8 @@ export interface AnswerRequest {
   /** True: the answer goes on with a text. False: it is a text of its own. */
   readonly continues: boolean;
   readonly signal: AbortSignal | undefined;
+  /** When the call was made, by the clock: the first token's time counts from there. */
+  readonly startMs: number;
 }
 
 export type AnswerPart =
@@ -42,17 +45,17 @@ export async function* answer(
 ): AsyncGenerator<AnswerPart> {
   const { prompt, picking, signal } = request;
   const room = runner.contextLength - prompt.length;
-  if (room < 1) throw promptTooLong(prompt.length, runner.contextLength);
+  if (room < 0) throw promptTooLong(prompt.length, runner.contextLength);
   // The id sampled last needs no room: nothing is computed from it.
   const nMost = Math.min(request.maxTokens ?? Number.POSITIVE_INFINITY, room + 1);
   const uniform = seededUniform(request.seed);
   const text = new StreamingDetokenizer(tokenizer, { continues: request.continues });
   const stop = new StopMatcher(request.stops);
   const ids: number[] = [];
-  const startMs = clock.now();
   runner.rewind(0);
   let pending = await runner.prefill(prompt, picking, uniform(), () => throwIfAborted(signal));
   let ahead: typeof pending | null = null;
+  let waited = false;
   let firstMs = 0;
   const done = (reason: 'stop' | 'length'): AnswerPart => {
     const nowMs = clock.now();
@@ -60,14 +63,16 @@ export async function* answer(
       kind: 'done',
       reason,
       ids,
-      prefillMs: (firstMs || nowMs) - startMs,
+      prefillMs: (firstMs || nowMs) - request.startMs,
       decodeMs: firstMs ? nowMs - firstMs : 0,
     };
   };
   try {
     while (ids.length < nMost) {
+      waited = false;
       ahead = ids.length + 1 < nMost ? await runner.decode(picking, uniform()) : null;
-      const id = new Uint32Array(await pending.wait())[0]!;
+      waited = true;
+      const id = pickedId(await pending.wait());
       firstMs ||= clock.now();
       throwIfAborted(signal);
       if (request.endIds.has(id)) {
@@ -90,9 +95,19 @@ export async function* answer(
     yield* textOf(rest.stopped ? rest.text : rest.text + stop.flush());
     yield done(rest.stopped ? 'stop' : 'length');
   } finally {
-    // The buffer of a step that was queued ahead must come back before the next answer begins.
-    await ahead?.wait();
+    // The buffers of steps still queued must come back before the next answer begins; why this one ended is known.
+    if (!waited) await pending.wait().catch(() => {});
+    await ahead?.wait().catch(() => {});
   }
+}
+
+/** @throws {NumericError} `numeric/not-finite`: no logit was a number, so there was nothing to pick. */
+function pickedId(bytes: ArrayBuffer): number {
+  const id = new Uint32Array(bytes)[0]!;
+  if (id !== NOTHING_PICKED) return id;
+  throw new NumericError('numeric/not-finite', 'The logits of a step are not numbers: no token can be picked.', {
+    remedy: 'The weights are damaged, or overflow in this quantization. Download the model again or take another file.',
+  });
 }
 
 function* textOf(text: string): Generator<AnswerPart> {

@@ -28,7 +28,7 @@ export type Picking =
 const PROMPT_CHUNK = 128;
 /** Rows of logits kept at once when all are wanted. */
 const LOGIT_ROWS = 16;
-/** Graphs of prompt chunks of other lengths than the last few are recorded again. */
+/** Graphs of prompt chunks kept; one of another length is recorded when it comes. */
 const KEPT_GRAPHS = 8;
 
 /** One conversation's place on the device: its cache, its activations and its recorded graphs. */
@@ -148,27 +148,34 @@ export class Runner {
 
   private graphOf(nTokens: number, wanted: WantedLogits, pick: Picking['kind'] | null): Promise<Graph> {
     const key = `${nTokens} ${wanted} ${pick}`;
-    const kept = this.graphs.get(key);
-    if (kept) return kept;
+    const graph = this.graphs.get(key) ?? this.record(key, nTokens, wanted, pick);
+    // Last used, last in the map.
+    this.graphs.delete(key);
+    this.graphs.set(key, graph);
+    this.dropOldest();
+    return graph;
+  }
+
+  private record(key: string, nTokens: number, wanted: WantedLogits, pick: Picking['kind'] | null): Promise<Graph> {
     const { device, model, s } = this;
     const rec = new Recorder(device, s.fault);
     recordStep(rec, model, this.kv, s, nTokens, wanted);
     const common = { logits: s.logits, sampled: whole(this.sampled), tokens: s.tokens, nVocab: model.plan.nVocab };
     if (pick === 'greedy') argmax(rec, common);
     if (pick === 'sample') sample(rec, { ...common, sampling: whole(this.sampling) });
-    this.makeRoom();
     const graph = rec.finish(key);
-    this.graphs.set(key, graph);
+    // One that failed is not kept: the next call tries again.
+    graph.catch(() => this.graphs.delete(key));
     return graph;
   }
 
-  /** Drops the oldest graph of a prompt chunk; those of one token stay. */
-  private makeRoom(): void {
+  /** Drops the graph of a prompt chunk that was not used for longest; those of one token stay. */
+  private dropOldest(): void {
     const prompts = [...this.graphs].filter(([key]) => !key.startsWith('1 '));
-    if (prompts.length < KEPT_GRAPHS) return;
+    if (prompts.length <= KEPT_GRAPHS) return;
     const [key, graph] = prompts[0]!;
     this.graphs.delete(key);
-    void graph.then((made) => made.destroy());
+    graph.then((made) => made.destroy()).catch(() => {});
   }
 
   private writeTokens(ids: readonly number[]): void {

@@ -24,8 +24,13 @@ export class BufferAccount {
 
   constructor(private readonly gpu: GPUDevice) {}
 
-  /** A storage buffer that can also be copied from and to. Zeroed. */
+  /**
+   * A storage buffer that can also be copied from and to. Zeroed. Kernels bind it whole.
+   *
+   * @throws {GpuError} `gpu/limits`: it is larger than this device can bind.
+   */
   storage(purpose: BufferPurpose, label: string, sizeBytes: number): GPUBuffer {
+    this.checkLimit(label, sizeBytes, 'maxStorageBufferBindingSize');
     const { STORAGE, COPY_DST, COPY_SRC } = GPUBufferUsage;
     return this.create(purpose, label, sizeBytes, STORAGE | COPY_DST | COPY_SRC);
   }
@@ -40,16 +45,19 @@ export class BufferAccount {
 
   private create(purpose: BufferPurpose, label: string, sizeBytes: number, usage: number): GPUBuffer {
     const size = roundUp(Math.max(sizeBytes, 16), 16);
-    const limit = this.gpu.limits.maxBufferSize;
-    if (size > limit) {
-      throw new GpuError('gpu/limits', `${label} needs a buffer of ${size} bytes; this device allows ${limit}.`, {
-        remedy: 'Take a smaller context or model, or a device with a larger maxBufferSize.',
-        details: { label, neededBytes: size, limitBytes: limit },
-      });
-    }
+    this.checkLimit(label, size, 'maxBufferSize');
     const buffer = this.gpu.createBuffer({ label, size, usage });
     this.live.set(buffer, purpose);
     return buffer;
+  }
+
+  private checkLimit(label: string, sizeBytes: number, name: 'maxBufferSize' | 'maxStorageBufferBindingSize'): void {
+    const limit = this.gpu.limits[name];
+    if (sizeBytes <= limit) return;
+    throw new GpuError('gpu/limits', `${label} needs ${sizeBytes} bytes; this device's ${name} is ${limit}.`, {
+      remedy: 'Take a smaller context, model or quantization, or a device with larger limits.',
+      details: { label, limit: name, neededBytes: sizeBytes, limitBytes: limit },
+    });
   }
 
   destroy(buffer: GPUBuffer): void {

@@ -1,4 +1,4 @@
-import { type FloeError, GpuError } from '../errors/index.ts';
+import { GpuError } from '../errors/index.ts';
 import { BufferAccount } from './buffers.ts';
 import { PipelineCache } from './pipelines.ts';
 
@@ -24,7 +24,8 @@ export class Device {
   lostError: GpuError | null = null;
   /** Counted, so that tests assert the cause of speed and not a time. */
   readonly counts = { submits: 0, dispatches: 0, mapAsync: 0, writtenBytes: 0 };
-  private errorScopeFailure: FloeError | null = null;
+  /** The first error that no scope took: the device computes nothing that can be trusted after it. */
+  private uncaptured: GpuError | null = null;
 
   constructor(
     readonly gpu: GPUDevice,
@@ -40,7 +41,7 @@ export class Device {
       });
     });
     gpu.onuncapturederror = (event) => {
-      this.errorScopeFailure ??= deviceError(event.error);
+      this.uncaptured ??= deviceError(event.error);
     };
   }
 
@@ -48,10 +49,26 @@ export class Device {
     return this.gpu.features.has('subgroups');
   }
 
-  /** Throws what went wrong on the device since the last call: WebGPU reports its errors late and to nobody. */
+  /** Throws if the device is lost or has reported an error: WebGPU reports late, and to nobody who asks. */
   throwIfFailed(): void {
     if (this.lostError) throw this.lostError;
-    if (this.errorScopeFailure) throw this.errorScopeFailure;
+    if (this.uncaptured) throw this.uncaptured;
+  }
+
+  /** Runs `work` and throws what the device made of it, memory that was not there first of all. One at a time. */
+  async checked<T>(work: () => Promise<T>): Promise<T> {
+    const { gpu } = this;
+    gpu.pushErrorScope('validation');
+    gpu.pushErrorScope('out-of-memory');
+    const scopes = async () => [await gpu.popErrorScope(), await gpu.popErrorScope()] as const;
+    const result = await work().catch(async (error: unknown) => {
+      await scopes();
+      throw error;
+    });
+    const [outOfMemory, invalid] = await scopes();
+    const error = outOfMemory ?? invalid;
+    if (error) throw deviceError(error, outOfMemory !== null);
+    return result;
   }
 
   submit(commands: GPUCommandBuffer): void {
@@ -76,13 +93,16 @@ export class Device {
   }
 }
 
-function deviceError(error: GPUError): GpuError {
-  const outOfMemory = 'GPUOutOfMemoryError' in globalThis && error instanceof GPUOutOfMemoryError;
+function deviceError(error: GPUError, outOfMemory = isOutOfMemory(error)): GpuError {
   return new GpuError(outOfMemory ? 'gpu/out-of-memory' : 'gpu/compile', `WebGPU reported: ${error.message}`, {
     remedy: outOfMemory
       ? 'Take a smaller model or quantization, or close other tabs that use the GPU.'
       : 'This is a fault of Floe or of the driver: please report it with the browser and GPU you have.',
   });
+}
+
+function isOutOfMemory(error: GPUError): boolean {
+  return 'GPUOutOfMemoryError' in globalThis && error instanceof GPUOutOfMemoryError;
 }
 
 /** Asks for a device with all the adapter offers (or with nothing above the defaults). @throws {GpuError} gpu/unavailable */

@@ -6,7 +6,6 @@ export interface PipelineSpec {
   readonly shader: Shader;
   readonly parts: Readonly<Record<string, ShaderPart>>;
   readonly tunables: Readonly<Record<string, number>>;
-  readonly overrides: Readonly<Record<string, number>>;
 }
 
 export interface Pipeline {
@@ -17,6 +16,10 @@ export interface Pipeline {
 /** Compiles each pipeline once, all of a graph's in parallel, and never inside a step. */
 export class PipelineCache {
   private readonly pipelines = new Map<string, Promise<Pipeline>>();
+  /** How many are compiled of those that were asked for. */
+  readonly compiled = { done: 0, asked: 0 };
+  /** Hears of each pipeline that is compiled. */
+  onCompiled: () => void = () => {};
   private readonly layouts = new Map<string, GPUBindGroupLayout>();
   /** Bind group 1 of every shader that begins with the fault test. */
   readonly faultLayout: GPUBindGroupLayout;
@@ -36,7 +39,12 @@ export class PipelineCache {
     const key = pipelineKey(spec);
     let pipeline = this.pipelines.get(key);
     if (!pipeline) {
-      pipeline = this.compile(spec, key);
+      this.compiled.asked++;
+      pipeline = this.compile(spec, key).then((made) => {
+        this.compiled.done++;
+        this.onCompiled();
+        return made;
+      });
       this.pipelines.set(key, pipeline);
     }
     return pipeline;
@@ -52,7 +60,7 @@ export class PipelineCache {
         layout: this.gpu.createPipelineLayout({
           bindGroupLayouts: shader.readsFault ? [layout, this.faultLayout] : [layout],
         }),
-        compute: { module, entryPoint: shader.entryPoint, constants: { ...spec.overrides } },
+        compute: { module, entryPoint: shader.entryPoint },
       });
       return { pipeline, layout };
     } catch (cause) {
@@ -95,6 +103,6 @@ export function bindingsOf(spec: Pick<PipelineSpec, 'shader' | 'parts'>): Shader
 /** Names a variant: 'matvec unpack=unpack_q4_0 ROWS=4'. */
 export function pipelineKey(spec: PipelineSpec): string {
   const parts = Object.entries(spec.parts).map(([hole, part]) => `${hole}=${part.name.replace('parts/', '')}`);
-  const numbers = Object.entries({ ...spec.tunables, ...spec.overrides }).map(([name, value]) => `${name}=${value}`);
+  const numbers = Object.entries(spec.tunables).map(([name, value]) => `${name}=${value}`);
   return [spec.shader.name, ...parts, ...numbers].join(' ');
 }

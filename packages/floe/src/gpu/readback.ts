@@ -17,9 +17,13 @@ export class Readback {
     return {
       wait: async () => {
         this.device.counts.mapAsync++;
+        let bytes: ArrayBuffer;
         try {
           await staging.mapAsync(GPUMapMode.READ, 0, sizeBytes);
+          bytes = staging.getMappedRange(0, sizeBytes).slice(0);
+          staging.unmap();
         } catch (cause) {
+          this.device.buffers.destroy(staging);
           this.device.throwIfFailed();
           throw new GpuError('gpu/lost', 'A result could not be read back from the GPU.', {
             remedy: 'Load the model again.',
@@ -27,8 +31,6 @@ export class Readback {
             cause,
           });
         }
-        const bytes = staging.getMappedRange(0, sizeBytes).slice(0);
-        staging.unmap();
         this.free.push(staging);
         this.device.throwIfFailed();
         return bytes;

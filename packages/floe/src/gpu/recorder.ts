@@ -13,8 +13,6 @@ export interface Dispatch<S extends Shader> {
   readonly parts?: Readonly<Record<HolesOf<S> & string, ShaderPart>>;
   readonly tunables?: Readonly<Record<string, number>>;
   readonly workgroups: readonly [x: number, y?: number, z?: number];
-  /** Multiply-adds this dispatch does, for the account that benches and tests read. */
-  readonly multiplyAdds?: number;
 }
 
 interface Recorded {
@@ -22,7 +20,6 @@ interface Recorded {
   readonly bindings: Readonly<Record<string, BufferView>>;
   readonly params: Uint8Array;
   readonly workgroups: readonly [number, number, number];
-  readonly multiplyAdds: number;
 }
 
 /**
@@ -50,12 +47,10 @@ export class Recorder {
         shader: dispatch.shader,
         parts: (dispatch.parts ?? {}) as Record<string, ShaderPart>,
         tunables: dispatch.tunables ?? {},
-        overrides: {},
       },
       bindings: dispatch.bindings as Record<string, BufferView>,
       params: packParams(dispatch.shader, dispatch.params as Record<string, number>),
       workgroups: [x, y, z],
-      multiplyAdds: dispatch.multiplyAdds ?? 0,
     });
   }
 
@@ -84,8 +79,7 @@ export class Recorder {
       const group = device.gpu.createBindGroup({ label: shader.name, layout, entries });
       return { name: shader.name, pipeline, group, readsFault: shader.readsFault, workgroups: entry.workgroups };
     });
-    const multiplyAdds = recorded.reduce((sum, entry) => sum + entry.multiplyAdds, 0);
-    return new Graph(device, params, fault, steps, multiplyAdds);
+    return new Graph(device, params, fault, steps);
   }
 }
 
@@ -128,8 +122,6 @@ export class Graph {
     private readonly params: GPUBuffer,
     private readonly fault: GPUBindGroup,
     readonly steps: readonly Step[],
-    /** Of one run, where the work is known on the host. */
-    readonly multiplyAdds: number,
   ) {}
 
   encode(encoder: GPUCommandEncoder, pass: GPUComputePassDescriptor = {}): void {

@@ -4,6 +4,7 @@ import type { Clock } from './host.ts';
 /** The platform's own timers; the same in a page, a worker and Node. */
 export const systemClock: Clock = {
   now: () => performance.now(),
+  epochMs: () => Date.now(),
   sleep: (ms, signal) =>
     new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(abortedError(signal.reason));

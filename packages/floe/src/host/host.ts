@@ -24,6 +24,8 @@ export interface Host {
 export interface Clock {
   /** Milliseconds since some fixed moment; never runs backwards. */
   readonly now: () => number;
+  /** Milliseconds since 1970, for what a person or another program reads. */
+  readonly epochMs: () => number;
   /** Rejects with `request/aborted` when the signal fires. */
   readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
 }

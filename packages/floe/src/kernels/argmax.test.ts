@@ -2,7 +2,7 @@ import { seeded } from '@floe/testkit/seeded';
 import { describe, expect, it } from 'vitest';
 import { type BufferView, type DeviceOptions, readBuffer, whole } from '../gpu/index.ts';
 import { argmaxReference } from './argmax.reference.ts';
-import { argmax } from './argmax.ts';
+import { argmax, NOTHING_PICKED } from './argmax.ts';
 import { runThrice, testDevice, upload } from './testGraph.ts';
 
 const random = seeded('argmax');
@@ -31,7 +31,6 @@ describe.each<DeviceOptions>([{}, { limits: 'default' }])('argmax, %o', (options
     { what: 'never NaN, of either sign', logits: [nan, -5, nan, -4, nan], id: 3 },
     { what: '-inf before NaN', logits: [nan, -inf, nan], id: 1 },
     { what: 'inf', logits: [3e38, nan, inf, inf], id: 2 },
-    { what: '0 where all are NaN', logits: [nan, nan, nan], id: 0 },
     { what: 'the least negative of large ones', logits: [-3e38, -3.1e38, -2.9e38], id: 2 },
   ])('picks $what', async ({ logits, id }) => {
     const values = Float32Array.from(logits);
@@ -41,6 +40,12 @@ describe.each<DeviceOptions>([{}, { limits: 'default' }])('argmax, %o', (options
     expect(argmaxReference(logits)).toBe(id);
     await expectId(options, values, id);
   });
+});
+
+it('says so where all are NaN, and the next step reads some id', async () => {
+  const device = await testDevice();
+  const logits = upload(device, Float32Array.from([nan, nan, nan]));
+  expect(await pick({}, logits, 3)).toEqual([NOTHING_PICKED, 0]);
 });
 
 it('reads the row its view begins at', async () => {

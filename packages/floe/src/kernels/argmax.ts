@@ -1,6 +1,9 @@
 import argmaxWgsl from '#shaders/argmax.wgsl';
 import type { BufferView, Recorder } from '../gpu/index.ts';
 
+/** What `sampled` holds where every logit was NaN. */
+export const NOTHING_PICKED = 0xffffffff;
+
 export interface PickArgs {
   /** [nVocab]. */
   readonly logits: BufferView;
@@ -11,7 +14,7 @@ export interface PickArgs {
   readonly nVocab: number;
 }
 
-/** sampled[0] = tokens[0] = the id of the greatest logit; ties: the lowest id; NaN never wins. */
+/** sampled[0] = tokens[0] = the id of the greatest logit; ties: the lowest id; NaN never wins; all NaN: NOTHING_PICKED. */
 export function argmax(rec: Recorder, { logits, sampled, tokens, nVocab }: PickArgs): void {
   rec.dispatch({ shader: argmaxWgsl, bindings: { logits, sampled, tokens }, params: { nVocab }, workgroups: [1] });
 }

@@ -1,4 +1,4 @@
-export { argmax } from './argmax.ts';
+export { argmax, NOTHING_PICKED } from './argmax.ts';
 export { attention } from './attention.ts';
 export { combine } from './combine.ts';
 export { embed } from './embed.ts';

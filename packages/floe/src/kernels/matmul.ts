@@ -203,7 +203,7 @@ function record(rec: Recorder, shape: MatmulShape, r: Recording): void {
   const parts = { unpack: unpackParts[w.format], columns: r.columns, output: outputParts[r.output] };
   const sets = Math.ceil(nOut / (r.output === 'swiglu' ? shape.ROWS / 2 : shape.ROWS));
   const { ROWS, COLUMNS } = shape;
-  const common = { bindings: r.bindings, params, multiplyAdds: r.nColumns * w.nRows * w.rowElements };
+  const common = { bindings: r.bindings, params };
   switch (shape.kernel) {
     case 'thread': {
       const workgroups = [Math.ceil(sets / THREADS), r.nTiles] as const;

@@ -1,4 +1,4 @@
-import { GgufError, GpuError, throwIfAborted } from '../errors/index.ts';
+import { GgufError, throwIfAborted } from '../errors/index.ts';
 import { ExpertSlots } from '../experts/index.ts';
 import { type BufferView, type Device, whole } from '../gpu/index.ts';
 import type { DenseMatrix, ExpertMatrix } from '../kernels/index.ts';
@@ -67,7 +67,6 @@ export async function placeModel(
   const expertRecords = new Set(plan.layers.flatMap((layer) => layer.experts?.records ?? []));
   for (const record of plan.records) {
     if (expertRecords.has(record)) continue;
-    checkBinding(device, record);
     const buffer = device.buffers.storage('weights', record.key, record.sizeBytes);
     device.write(buffer, 0, await load(record));
     buffers.set(record, whole(buffer));
@@ -165,13 +164,4 @@ function requireF32(record: RecordPlan): void {
       details: { tensor: record.key, type: format },
     },
   );
-}
-
-function checkBinding(device: Device, { key, sizeBytes }: RecordPlan): void {
-  const limit = device.gpu.limits.maxStorageBufferBindingSize;
-  if (sizeBytes <= limit) return;
-  throw new GpuError('gpu/limits', `${key} is ${sizeBytes} bytes; this device binds ${limit} at most.`, {
-    remedy: 'Take a smaller quantization of the model, or a device with larger bindings.',
-    details: { record: key, neededBytes: sizeBytes, limitBytes: limit },
-  });
 }

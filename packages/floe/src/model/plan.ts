@@ -224,5 +224,6 @@ function hyperparameters(metadata: Metadata, prefix: string): Hyperparameters {
     optionalU32: (name, range) => metadata.optionalU32(key(name), range),
     f32: (name, range) => metadata.f32(key(name), range),
     optionalF32: (name, range) => metadata.optionalF32(key(name), range),
+    optionalString: (name) => metadata.optionalString(key(name)),
   };
 }

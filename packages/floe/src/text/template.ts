@@ -104,7 +104,7 @@ export class ChatTemplate {
 }
 
 /** The ids of a rendered conversation, as llama.cpp gives them for its whole text. No BOS is added: templates write it. */
-export function encodeChat(tokenizer: Tokenizer, segments: readonly Segment[]): number[] {
+export function tokenizeChat(tokenizer: Tokenizer, segments: readonly Segment[]): number[] {
   return tokenizer.tokenizeSegments(segments);
 }
 

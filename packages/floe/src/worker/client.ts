@@ -13,7 +13,7 @@ import type {
   TextCompletionRequest,
   TokenizeOptions,
 } from '../api/index.ts';
-import { abortedError, RequestError, throwIfAborted, WorkerError } from '../errors/index.ts';
+import { abortedError, orAborted, RequestError, throwIfAborted, WorkerError } from '../errors/index.ts';
 import type { DeviceOptions } from '../gpu/index.ts';
 import { type Outcome, unwrap, type WireAnswer, type WorkerFace, withoutSignal } from './protocol.ts';
 
@@ -39,9 +39,11 @@ export async function loadModel(source: string | URL | Blob, options: LoadOption
     const wire = source instanceof Blob ? source : new URL(source, globalThis.location?.href).href;
     const report = proxy(onProgress ?? (() => {}));
     const device = (options as { device?: DeviceOptions }).device;
-    const info = await link.call(signal, (worker, call) =>
+    const load = link.call(signal, (worker, call) =>
       worker.load(call, wire, { ...rest, ...(device ? { device } : {}) }, report),
     );
+    // Not for the worker's answer: it is ended below, wherever it is.
+    const info = await orAborted(load, signal);
     // Asked of the page, since a worker can't; not awaited, since some browsers ask the person.
     if (info.loadedFrom === 'network') void navigator.storage?.persist?.();
     return new WorkerModel(link, info);
@@ -58,12 +60,14 @@ class WorkerLink {
   private readonly worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
   private readonly remote: Remote<WorkerFace> = wrap<WorkerFace>(this.worker);
   private readonly died: Promise<never>;
+  private end: (error: Error) => void = () => {};
   private readonly watch = new AbortController();
   private nCalls = 0;
   private terminated = false;
 
   constructor() {
     this.died = new Promise<never>((_, reject) => {
+      this.end = reject;
       this.worker.addEventListener('error', (event) => reject(diedError(event.message || 'its script failed to load')));
       this.watchLock(reject);
     });
@@ -95,10 +99,12 @@ class WorkerLink {
     return ++this.nCalls;
   }
 
+  /** Ends the worker; what still waits for it is told that the model was unloaded. */
   terminate(): void {
     this.terminated = true;
     this.watch.abort();
     this.worker.terminate();
+    this.end(unloadedError());
   }
 
   /** The worker holds a lock as long as it lives, however it ends; to be given it is to know. */
@@ -158,7 +164,13 @@ class WorkerModel implements Model {
   unload(): Promise<void> {
     this.unloaded ??= this.link
       .call(undefined, (worker) => worker.unload())
-      .then(() => undefined)
+      .then(
+        () => undefined,
+        // What is dead holds nothing any more.
+        (error: unknown) => {
+          if (!(error instanceof WorkerError)) throw error;
+        },
+      )
       .finally(() => this.link.terminate());
     return this.unloaded;
   }
