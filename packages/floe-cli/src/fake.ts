@@ -107,11 +107,12 @@ function fakeModel(options: FakeOptions, calls: Call[], interrupt: AbortControll
     completions: { create: create('completions') },
     tokenize: async (text: string, asked?: { addSpecial?: boolean }) =>
       asked?.addSpecial && bos !== undefined ? [bos, ...codePoints(text)] : codePoints(text),
-    logprobs: async (ids: readonly number[], asked: unknown) => {
+    logprobs: async (ids: readonly number[], asked: { top: number }) => {
       calls.push(['logprobs', ids, asked]);
       // Every id is as likely as any other.
-      const top = Array.from({ length: N_VOCAB }, (_, id) => [id, -Math.log(N_VOCAB)] as const);
-      return ids.map((_, position) => ({ position, top }));
+      const logprob = -Math.log(N_VOCAB);
+      const top = Array.from({ length: asked.top }, (_, id) => [id, logprob] as const);
+      return ids.map((_, position) => ({ position, top, ...(position + 1 < ids.length ? { next: logprob } : {}) }));
     },
     unload: async () => void calls.push(['unload']),
   };

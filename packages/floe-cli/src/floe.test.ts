@@ -174,6 +174,7 @@ describe('floe logprobs', () => {
   it('asks for the ids as they are and 20 of each position', async () => {
     const { out, calls } = await type(['logprobs', model, '--ids', '1, 2,3']);
     expect(calls[1]).toMatchObject(['logprobs', [1, 2, 3], { top: 20 }]);
+    expect(Object.keys(JSON.parse(out())[0])).toEqual(['position', 'top']);
     expect(JSON.parse(out())[2]).toMatchObject({ position: 2 });
   });
 });
@@ -186,7 +187,12 @@ describe('floe perplexity', () => {
   };
   it('of a model that expects nothing is the size of its vocabulary, over the second halves', async () => {
     // 1100 tokens are two whole windows; in each, ids 257…511 are scored: 255.
-    const { ppl, n, error, window } = JSON.parse((await perplexity(1100)).out());
+    const { out, calls } = await perplexity(1100);
+    const { ppl, n, error, window } = JSON.parse(out());
+    // Of each position only the id that follows: a vocabulary of pairs would take hundreds of MiB a window.
+    expect(calls.filter(([name]) => name === 'logprobs').map(([, , asked]) => asked)).toMatchObject(
+      Array(2).fill({ top: 0 }),
+    );
     expect({ n, window }).toEqual({ n: 510, window: 512 });
     expect(ppl).toBeCloseTo(200, 6);
     expect(error).toBeCloseTo(0, 6);

@@ -27,7 +27,7 @@ export const logprobs: Command = {
     const top = numberOption('--top', values.top, { min: 1 }) ?? 20;
     await withModel(positionals[0]!, context, { quiet: true }, async (model) => {
       const answer = await model.logprobs(ids, { top, signal: context.signal });
-      context.terminal.out(`${JSON.stringify(answer)}\n`);
+      context.terminal.out(`${JSON.stringify(answer.map(({ position, top }) => ({ position, top })))}\n`);
     });
   },
 };

@@ -95,13 +95,10 @@ async function score(model: Model, windows: readonly (readonly number[])[], cont
 
 /** -ln p of ids[i + 1] after ids 0…i, for each i from `from` to the last that has a next. */
 async function lossesFrom(model: Model, ids: readonly number[], from: number, signal: AbortSignal): Promise<number[]> {
-  // The id that follows may be any of the vocabulary, so all of it is asked for.
-  const positions = await model.logprobs(ids, { top: model.info.nVocab, signal });
-  return positions.slice(from, ids.length - 1).map(({ position, top }) => {
-    const next = ids[position + 1];
-    const found = top.find(([id]) => id === next);
-    if (!found) throw new Error(`logprobs gave ${top.length} ids at position ${position}, id ${next} not among them`);
-    return -found[1];
+  const positions = await model.logprobs(ids, { top: 0, signal });
+  return positions.slice(from, ids.length - 1).map(({ position, next }) => {
+    if (next === undefined) throw new Error(`logprobs gave nothing for the id behind position ${position}`);
+    return -next;
   });
 }
 
