@@ -11,19 +11,20 @@ fn matmulCooperative(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workg
   if (columns.count == 0u) { return; }
   let mainBase = params.mainBase + columns.slot * params.slotStride;
   let sideBase = params.sideBase + columns.slot * params.slotStride * 4u;
-  let lane = laneIndex(local);
+  // Asked while every lane is here: inside the loop some may have left.
+  let lanes = nLanes(); let sets = nSets(lanes); let lane = laneIndex(local);
 #repeat c COLUMNS
   let x$c = params.xOffset + xRow(columns.first + min($cu, columns.count - 1u)) * params.xStride;
 #end
-  let step = workgroups.x * nSets() * OUTPUTS;
-  for (var first = (workgroup.x * nSets() + laneSet(local)) * OUTPUTS; first < params.nOut; first += step) {
+  let step = workgroups.x * sets * OUTPUTS;
+  for (var first = (workgroup.x * sets + laneSet(local, lanes)) * OUTPUTS; first < params.nOut; first += step) {
 #repeat i ROWS
     let row$i = min(rowOf(first, $iu), params.nRows - 1u) * params.nGroups;
 #repeat c COLUMNS
     var sum$i_$c = 0.0;
 #end
 #end
-    for (var group = lane; group < params.nGroups; group += nLanes()) {
+    for (var group = lane; group < params.nGroups; group += lanes) {
 #import "parts/matmulGroup.wgsl"
     }
 #repeat c COLUMNS

@@ -13,13 +13,14 @@ fn rmsNormCooperative(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_work
   @builtin(local_invocation_index) local: u32) {
   if (faulted(params.stage)) { return; }
   let nVectors = params.stride / 4u;
-  let lane = laneIndex(local);
-  for (var token = workgroup.x * nSets() + laneSet(local); token < params.nTokens; token += workgroups.x * nSets()) {
+  // Asked while every lane is here: inside the loop some may have left.
+  let lanes = nLanes(); let sets = nSets(lanes); let lane = laneIndex(local);
+  for (var token = workgroup.x * sets + laneSet(local, lanes); token < params.nTokens; token += workgroups.x * sets) {
     let row = token * nVectors;
     var squares = vec4f(0.0);
-    for (var i = lane; i < nVectors; i += nLanes()) { squares += x[row + i] * x[row + i]; }
+    for (var i = lane; i < nVectors; i += lanes) { squares += x[row + i] * x[row + i]; }
     let sum = laneSum(dot(squares, vec4f(1.0)), local);
     let scale = inverseSqrt(sum / f32(params.modelDim) + params.eps);
-    for (var i = lane; i < nVectors; i += nLanes()) { y[row + i] = x[row + i] * scale * weight[i]; }
+    for (var i = lane; i < nVectors; i += lanes) { y[row + i] = x[row + i] * scale * weight[i]; }
   }
 }

@@ -4,7 +4,6 @@ diagnostic(off, subgroup_uniformity);
 const LANES_WORKGROUP = 64u;
 fn nLanes() -> u32 { return subgroupAdd(1u); }
 fn laneIndex(local: u32) -> u32 { return subgroupExclusiveAdd(1u); }
-fn nSets() -> u32 { return (LANES_WORKGROUP + nLanes() - 1u) / nLanes(); }
-fn laneSet(local: u32) -> u32 { return subgroupMin(local) / nLanes(); }
+fn nSets(lanes: u32) -> u32 { return (LANES_WORKGROUP + lanes - 1u) / lanes; }
+fn laneSet(local: u32, lanes: u32) -> u32 { return subgroupMin(local) / lanes; }
 fn laneSum(value: f32, local: u32) -> f32 { return subgroupAdd(value); }
-fn laneMax(value: f32, local: u32) -> f32 { return subgroupMax(value); }
