@@ -1,0 +1,122 @@
+/** What breaks around a model: the file, the disk, the worker. The page says what it was, and can go on. */
+import { writeFile } from 'node:fs/promises';
+import { soundModel, unknownArchitecture, unknownQuantization } from './broken.ts';
+import { tinyExamples } from './examples.ts';
+import { expect, test } from './fixtures.ts';
+import type { FloePage } from './floePage.ts';
+import { ModelServer } from './modelServer.ts';
+import { flipStoredBit, overrideQuota, storedCounts } from './storage.ts';
+
+const examples = tinyExamples();
+const short = examples[0]!;
+const long = examples.at(-1)!;
+
+/** The error the page shows, whole: with what was found, what to do, and its code. */
+async function expectError(floe: FloePage, code: string, says: RegExp): Promise<void> {
+  await expect(floe.get('error-code')).toHaveText(code);
+  await expect(floe.get('error-message')).toHaveText(says);
+  await expect(floe.get('error-remedy')).toHaveText(/\w{3,}.*\./);
+}
+
+const refused = [
+  { name: 'an unknown architecture', make: unknownArchitecture, code: 'model/unsupported-architecture', says: /lamma/ },
+  {
+    name: 'an unknown quantization',
+    make: unknownQuantization,
+    code: 'gguf/unsupported-type',
+    says: /token_embd\.weight/,
+  },
+];
+
+for (const { name, make, code, says } of refused) {
+  test(`${name}: ${code}, and nothing is stored`, async ({ floe }, testInfo) => {
+    const file = testInfo.outputPath('model.gguf');
+    await writeFile(file, make());
+    const server = await ModelServer.start(file);
+    try {
+      await floe.openAndLoad(server.url);
+      await floe.reaches('error');
+      await expectError(floe, code, says);
+      expect(Object.values((await storedCounts(floe.page)) ?? {}).filter((count) => count > 0)).toEqual([]);
+      // The file it was made from is sound: the change alone is refused.
+      await writeFile(file, soundModel());
+      await floe.get('load-url').click();
+      await floe.reaches('ready');
+      expect((await storedCounts(floe.page))?.records).toBeGreaterThan(0);
+    } finally {
+      await server.close();
+    }
+  });
+}
+
+test('a full disk: store/quota; with room again it loads', async ({ floe, server }) => {
+  await floe.open({ model: server.url });
+  await overrideQuota(floe.page, 3_000_000);
+  await floe.get('load-offered').click();
+  await floe.reaches('error');
+  await expectError(floe, 'store/quota', /storage is full.*MiB/);
+
+  await overrideQuota(floe.page, null);
+  await floe.get('retry').click();
+  await floe.reaches('ready');
+  // What there was room for was not taken for the whole.
+  await expect(floe.get('loaded-from')).toHaveText('the network, and kept for the next visit');
+  expect(await floe.ask(short.question, short.tables)).toBe(short.answer);
+});
+
+test('a flipped bit in the storage: with the network on, that record is fetched again', async ({ floe, server }) => {
+  await floe.openWith(server.url);
+  await flipStoredBit(floe.page);
+  const sentBytes = server.sentBytes;
+  await floe.openWith(server.url);
+  await expect(floe.get('loaded-from')).toContainText('storage');
+  await expect(floe.get('notice-refetched')).toBeVisible();
+  expect(server.sentBytes).toBeGreaterThan(sentBytes);
+  expect(server.sentBytes - sentBytes, 'not the whole file again').toBeLessThan(server.fileBytes / 2);
+  expect(await floe.ask(short.question, short.tables)).toBe(short.answer);
+
+  // Healed: the next visit finds nothing to say.
+  await floe.openWith(server.url);
+  await expect(floe.get('notice-refetched')).toHaveCount(0);
+});
+
+test('a flipped bit in the storage: with the network off, store/corrupt', async ({ floe, server }) => {
+  await floe.openWith(server.url);
+  await flipStoredBit(floe.page);
+  const { url } = server;
+  await server.close();
+  await floe.openAndLoad(url);
+  await floe.reaches('error');
+  await expectError(floe, 'store/corrupt', /damaged/);
+});
+
+test('the worker dies while it answers: worker/died, and the model loads again', async ({ floe, server }) => {
+  await floe.page.addInitScript(() => {
+    const workers: Worker[] = [];
+    Object.assign(window, { workers });
+    window.Worker = class extends Worker {
+      constructor(url: string | URL, options?: WorkerOptions) {
+        super(url, options);
+        workers.push(this);
+      }
+    };
+  });
+  await floe.openWith(server.url);
+  await floe.get('schema').fill(long.tables);
+  await floe.send(long.question);
+  await floe.reaches('answering');
+  await floe.page.evaluate(() => (window as unknown as { workers: Worker[] }).workers.at(-1)!.terminate());
+  await floe.reaches('error');
+  // In the conversation, where the answer was awaited, and where a model is loaded.
+  await expect(floe.get('error')).toHaveCount(2);
+  for (const place of ['turn', 'model-card']) {
+    await expect(floe.get(place).getByTestId('error-code')).toHaveText('worker/died');
+    await expect(floe.get(place).getByTestId('error-remedy')).toContainText('Load the model again');
+  }
+  await expect(floe.get('send')).toBeDisabled();
+
+  await floe.get('retry').click();
+  await floe.reaches('ready');
+  await expect(floe.get('loaded-from')).toContainText('storage');
+  expect(await floe.ask(short.question, short.tables)).toBe(short.answer);
+});
