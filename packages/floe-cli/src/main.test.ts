@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { testData } from '@floe/testkit/data';
+import { startFaultServer } from '@floe/testkit/faultServer';
 import { openOracle } from '@floe/testkit/oracle';
 import { afterAll, describe, expect, it } from 'vitest';
 
@@ -131,15 +132,64 @@ async function lossesOfLlamaCpp(path: string, text: string, window: number): Pro
   }
 }
 
-describe('a broken file', { timeout: TIMEOUT_MS }, () => {
-  it('is a typed error with a remedy, for people and for scripts, and exit status 1', async () => {
-    const broken = join(folder, 'broken.gguf');
-    writeFileSync(broken, readFileSync(model).subarray(0, 100_000));
-    const told = await floe(['run', broken, '-p', 'x']);
-    expect(told).toMatchObject({ status: 1, out: '' });
-    expect(told.err).toMatch(/^error gguf\/out-of-bounds: .+\n.+\n$/);
-    const { status, out } = await floe(['run', broken, '-p', 'x', '--json']);
-    expect(status).toBe(1);
-    expect(JSON.parse(out).error).toMatchObject({ code: 'gguf/out-of-bounds', remedy: expect.stringMatching(/./) });
+/** The model, with the first `from` written over by `to`, which is as long. */
+function patched(from: string, to: string): Uint8Array {
+  const bytes = readFileSync(model);
+  bytes.write(to, bytes.indexOf(from), 'latin1');
+  return bytes;
+}
+
+/** The model, with another type for a matrix: the u32 behind the name, the number of dimensions and two of them. */
+function withType(type: number): Uint8Array {
+  const bytes = readFileSync(model);
+  const name = 'token_embd.weight';
+  bytes.writeUInt32LE(type, bytes.indexOf(name) + name.length + 4 + 2 * 8);
+  return bytes;
+}
+
+describe('what cannot run', { timeout: TIMEOUT_MS }, () => {
+  const cut = (nBytes: number) => readFileSync(model).subarray(0, nBytes);
+  const cases: [string, () => Uint8Array, string, RegExp][] = [
+    ['a wrong magic', () => patched('GGUF', 'GGML'), 'gguf/not-gguf', /begins with "GGML"/],
+    ['an unknown architecture', () => patched('arctic', 'arktis'), 'model/unsupported-architecture', /arktis/],
+    ['an unknown quantization', () => withType(77), 'gguf/unsupported-type', /"token_embd.weight" .*77/],
+    ['a file cut in its header', () => cut(10_000), 'gguf/truncated', /ends at byte 10000/],
+    ['a file cut in its weights', () => cut(1_000_000), 'gguf/out-of-bounds', /ends at byte 1000000/],
+  ];
+  it.each(cases)('%s is a typed error with a remedy, for people and for scripts', async (_, make, code, says) => {
+    const path = join(folder, 'broken.gguf');
+    writeFileSync(path, make());
+    await expectRefused(path, code, says);
+  });
+
+  it('an address with nothing behind it is one too', async () => {
+    await using server = await startFaultServer(cut(1_000));
+    server.fail({ kind: 'status', status: 404, times: Number.POSITIVE_INFINITY });
+    await expectRefused(server.url, 'net/http', /404/);
+  });
+
+  it('floe inspect lists a type that ggml does not have', async () => {
+    const path = join(folder, 'strange.gguf');
+    writeFileSync(path, withType(77));
+    const { status, out } = await floe(['inspect', path, '--json']);
+    expect(status).toBe(0);
+    const { tensors } = JSON.parse(out) as { tensors: { name: string; type: string }[] };
+    expect(tensors.find(({ name }) => name === 'token_embd.weight')).toMatchObject({ type: 'type 77' });
   });
 });
+
+/** Exit status 1; `error <code>: message` and a line that says what to do, or with --json all of it as an object. */
+async function expectRefused(source: string, code: string, says: RegExp): Promise<void> {
+  const told = await floe(['run', source, '-p', 'x']);
+  expect(told, told.err).toMatchObject({ status: 1, out: '' });
+  const [first, remedy, ...rest] = told.err.split('\n');
+  expect(first!.startsWith(`error ${code}: `), first).toBe(true);
+  expect(first).toMatch(says);
+  expect(remedy).toMatch(/^[A-Z`].{10,}\.$/);
+  expect(rest).toEqual(['']);
+  const { status, out, err } = await floe(['run', source, '-p', 'x', '--json']);
+  expect({ status, err }).toEqual({ status: 1, err: '' });
+  expect(JSON.parse(out)).toMatchObject({
+    error: { code, message: expect.stringMatching(says), remedy, details: expect.any(Object) },
+  });
+}
