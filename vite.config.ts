@@ -10,6 +10,8 @@ export default defineConfig({
   plugins: [wgslPlugin()],
   test: {
     root: import.meta.dirname,
+    // Tests of the demo run before the library is built.
+    alias: [{ find: /^floe$/, replacement: resolve(import.meta.dirname, 'packages/floe/src/index.ts') }],
     include: ['packages/*/src/**/*.test.ts', 'bench/**/*.test.ts', 'demo/**/*.test.ts'],
     globalSetup: ['packages/testkit/src/globalSetup.ts'],
     testTimeout: 60_000,

@@ -7,7 +7,10 @@ import type { Session } from './session.ts';
 import { loaded } from './state.ts';
 
 /** Where the weights came from, and whether the next visit finds them here. */
-function loadedFrom({ loadedFrom: from, notices: said }: ModelInfo, memory: MemoryReport | null): string {
+export function loadedFrom(
+  { loadedFrom: from, notices: said }: Pick<ModelInfo, 'loadedFrom' | 'notices'>,
+  memory: Pick<MemoryReport, 'storedBytes'> | null,
+): string {
   if (from === 'store') return 'this browser’s storage';
   if (from === 'local') return 'a file on this device, read in place';
   const kept = memory !== null && memory.storedBytes > 0 && !said.some(({ kind }) => kind === 'not-stored');
