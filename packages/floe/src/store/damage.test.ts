@@ -3,6 +3,7 @@ import { type FaultServer, startFaultServer } from '@floe/testkit/faultServer';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Host } from '../host/index.ts';
 import { testHost, testModel } from './host.testing.ts';
+import { hex } from './manifest.ts';
 import { deleteModel, listModels } from './models.ts';
 import { type OpenWeightsOptions, openWeights } from './openWeights.ts';
 import type { ModelSource } from './source.ts';
@@ -81,6 +82,16 @@ describe('a damaged store', () => {
       cause: { code: 'net/offline' },
     });
     expect((await opened.weights.read(good)).length).toBe(good.sizeBytes);
+  });
+
+  it('heals while a hash that was not asked for before is checked over it', async () => {
+    await (await open()).weights.close();
+    await damage('a flipped bit');
+    const sha256 = hex(new Uint8Array(await crypto.subtle.digest('SHA-256', file)));
+    const opened = await open({ sha256 });
+    expect(opened.weights.notices.map(({ kind }) => kind)).toEqual(['refetched']);
+    await opened.weights.close();
+    await expectRight(await open({ sha256 }, offline(host)));
   });
 
   it('heals after the signal of the load has fired', async () => {

@@ -6,9 +6,9 @@ import { throwIfAborted } from '../errors/index.ts';
 import type { Host } from '../host/index.ts';
 import type { Database } from './database.ts';
 import { fileBytes } from './fetchPlan.ts';
-import { type FetchedRecord, fetchByRanges, fetchFromStream } from './fetchRecords.ts';
+import { type FetchedRecord, fetchByRanges, fetchFromStream, fetchRecord } from './fetchRecords.ts';
 import { hex, layoutBytes, type Manifest } from './manifest.ts';
-import type { StoreNotice, StoreStep } from './notices.ts';
+import { refetched, type StoreNotice, type StoreStep } from './notices.ts';
 import { PACKING_VERSION } from './pack.ts';
 import type { RecordPlan } from './record.ts';
 import { Sha256 } from './sha256.ts';
@@ -116,14 +116,29 @@ async function downloadByRanges(
   }
   if (download.sha256 === undefined) return null;
 
-  const readRecord = async ({ key }: RecordPlan) => {
-    const bytes = await db.record(manifest.model, key);
-    if (!bytes || hex(await host.sha256(bytes)) !== hex(hashes.get(key)!)) throw recordCorrupt(manifest.model, key);
-    return bytes;
+  const readRecord = async (plan: RecordPlan) => {
+    const expected = hex(hashes.get(plan.key)!);
+    const bytes = await db.record(manifest.model, plan.key);
+    return bytes && hex(await host.sha256(bytes)) === expected ? bytes : replaced(download, manifest, plan, expected);
   };
   const report = (loaded: number) => download.onProgress?.({ phase: 'verify', loaded, total: source.sizeBytes });
   const found = await hashStored(source, plans, readRecord, { signal, onBytes: report });
   return checked(download, manifest, found, missing.length > 0);
+}
+
+/** A record that was damaged in the store, fetched again. */
+async function replaced(
+  { host, db, source, signal, onNotice }: Download,
+  manifest: Manifest,
+  plan: RecordPlan,
+  expected: string,
+): Promise<Uint8Array> {
+  const bytes = await fetchRecord(source, plan, signal);
+  const sha256 = await host.sha256(bytes);
+  if (hex(sha256) !== expected) throw recordCorrupt(manifest.model, plan.key);
+  await db.putRecords(manifest, [{ key: plan.key, bytes, sha256 }], bytes.length);
+  onNotice?.(refetched(plan.key));
+  return bytes;
 }
 
 async function downloadStream(

@@ -16,3 +16,7 @@ export interface StoreProgress extends StoreStep {
   /** Everything noticed so far. */
   readonly notices: readonly StoreNotice[];
 }
+
+export function refetched(key: string): StoreNotice {
+  return { kind: 'refetched', message: `${key} was damaged in the store and was downloaded again.` };
+}

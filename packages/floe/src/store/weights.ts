@@ -5,7 +5,7 @@ import type { Database } from './database.ts';
 import { modelId } from './download.ts';
 import { fetchFromStream, fetchRecord } from './fetchRecords.ts';
 import { hex, type Manifest } from './manifest.ts';
-import type { StoreNotice } from './notices.ts';
+import { refetched, type StoreNotice } from './notices.ts';
 import { packRecord } from './pack.ts';
 import type { RecordPlan } from './record.ts';
 import type { ByteSource } from './source.ts';
@@ -65,7 +65,7 @@ export function storedWeights(options: StoredOptions): WeightSource {
       if (hex(sha256) !== expected.get(plan.key))
         throw sourceChanged(opened.name, expected.get(plan.key)!, hex(sha256));
       await repair(db, manifest, { key: plan.key, bytes, sha256 });
-      notices.push({ kind: 'refetched', message: `${plan.key} was damaged in the store and was downloaded again.` });
+      notices.push(refetched(plan.key));
       return bytes;
     } catch (error) {
       if (error instanceof FloeError && error.code === 'request/aborted') throw error;
