@@ -91,6 +91,32 @@ test('a question is asked alone, or behind what was said before, as the option s
   expect(await read()).toBeGreaterThan(alone);
 });
 
+test('an answer stopped before its first word is not told to the model', async ({ floe, server }) => {
+  await floe.openWith(server.url);
+  const read = async (): Promise<number> => {
+    await floe.ask(short.question, short.tables);
+    return Number(await floe.get('prompt-tokens').last().textContent());
+  };
+  const alone = await read();
+  await floe.get('new-chat').click();
+  await floe.page.getByText('Options').click();
+  await floe.get('single-turn').uncheck();
+  // Stopped from within, as soon as the question is asked.
+  await floe.page.evaluate(() => {
+    const { documentElement } = document;
+    new MutationObserver((_, observer) => {
+      if (documentElement.dataset.floe !== 'answering') return;
+      observer.disconnect();
+      document.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape' }));
+    }).observe(documentElement, { attributeFilter: ['data-floe'] });
+  });
+  await floe.send(long.question);
+  await expect(floe.get('stopped')).toBeVisible();
+  await expect(floe.get('message-assistant')).toHaveText('No answer');
+  await floe.reaches('ready');
+  expect(await read()).toBe(alone);
+});
+
 test('Shift+Enter breaks the line, a new chat is empty', async ({ floe, server }) => {
   await floe.openWith(server.url);
   const box = floe.get('question');

@@ -106,11 +106,37 @@ test('the worker dies while it answers: worker/died, and the model loads again',
   await floe.send(long.question);
   await floe.reaches('answering');
   await floe.page.evaluate(() => (window as unknown as { workers: Worker[] }).workers.at(-1)!.terminate());
+  await expectEndOfModel(floe, 'worker/died');
+});
+
+test('the GPU device is lost while the model answers: gpu/lost, and the model loads again', async ({
+  floe,
+  server,
+}) => {
+  await floe.openWith(server.url);
+  // The device is destroyed under the worker's hands, with its commands half recorded.
+  for (const worker of floe.page.workers()) {
+    await worker.evaluate(() => {
+      const make = GPUDevice.prototype.createCommandEncoder;
+      GPUDevice.prototype.createCommandEncoder = function (this: GPUDevice, descriptor) {
+        GPUDevice.prototype.createCommandEncoder = make;
+        const encoder = make.call(this, descriptor);
+        this.destroy();
+        return encoder;
+      };
+    });
+  }
+  await floe.get('schema').fill(long.tables);
+  await floe.send(long.question);
+  await expectEndOfModel(floe, 'gpu/lost');
+});
+
+/** The error in the conversation, where the answer was awaited, and where a model is loaded; then a new load works. */
+async function expectEndOfModel(floe: FloePage, code: string): Promise<void> {
   await floe.reaches('error');
-  // In the conversation, where the answer was awaited, and where a model is loaded.
   await expect(floe.get('error')).toHaveCount(2);
   for (const place of ['turn', 'model-card']) {
-    await expect(floe.get(place).getByTestId('error-code')).toHaveText('worker/died');
+    await expect(floe.get(place).getByTestId('error-code')).toHaveText(code);
     await expect(floe.get(place).getByTestId('error-remedy')).toContainText('Load the model again');
   }
   await expect(floe.get('send')).toBeDisabled();
@@ -119,4 +145,4 @@ test('the worker dies while it answers: worker/died, and the model loads again',
   await floe.reaches('ready');
   await expect(floe.get('loaded-from')).toContainText('storage');
   expect(await floe.ask(short.question, short.tables)).toBe(short.answer);
-});
+}
