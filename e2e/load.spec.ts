@@ -58,6 +58,17 @@ test('loads from IndexedDB in the next browser session, with the origin of the m
   expect(await after.ask(second.question, second.tables)).toBe(second.answer);
 });
 
+test('a server without ranges: the page says so while it loads, and the model answers', async ({ floe, server }) => {
+  server.ranges = false;
+  server.pauseMs = 5;
+  await floe.openAndLoad(server.url);
+  await expect(floe.get('loading-notices').getByTestId('notice-no-ranges')).toBeVisible();
+  await expect(floe.page.locator('html')).toHaveAttribute('data-floe', 'loading');
+  await floe.reaches('ready');
+  await expect(floe.get('notices').getByTestId('notice-no-ranges')).toBeVisible();
+  expect(await floe.ask(first.question, first.tables)).toBe(first.answer);
+});
+
 test('a download that is cut goes on, and fetches no byte twice', async ({ restart, server }) => {
   const floe = await restart();
   server.cutAfterBytes = 5_000_000;
@@ -125,8 +136,22 @@ test('the bundled model loads with one click, answers its example, and is unload
   expect(await floe.lastAnswer()).toBe(
     'SELECT department FROM employees GROUP BY department ORDER BY AVG(salary) DESC LIMIT 1;',
   );
+  await floe.page.evaluate(() => {
+    const { documentElement } = document;
+    const phases: (string | undefined)[] = [];
+    Object.assign(window, { phases });
+    new MutationObserver(() => phases.push(documentElement.dataset.floe)).observe(documentElement, {
+      attributeFilter: ['data-floe'],
+    });
+  });
   await floe.get('unload').click();
   await floe.reaches('idle');
+  // The GPU had its memory back before the page said so.
+  expect(await floe.page.evaluate(() => (window as unknown as { phases: string[] }).phases)).toEqual([
+    'unloading',
+    'idle',
+  ]);
+  expect(floe.page.workers()).toEqual([]);
   await expect(floe.get('load-bundled')).toBeEnabled();
   await expect(floe.get('send')).toBeDisabled();
 });

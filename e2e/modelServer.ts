@@ -18,6 +18,8 @@ export class ModelServer {
   /** Where set: once so many bytes were sent in all, the connection is destroyed. It happens once. */
   cutAfterBytes: number | null = null;
   cuts = 0;
+  /** False: whatever part is asked for, the whole file is sent. */
+  ranges = true;
   /** Between two pieces: a network that takes its time. */
   pauseMs = 0;
   readonly fileBytes: number;
@@ -62,11 +64,11 @@ export class ModelServer {
     if (request.method === 'OPTIONS') return void response.writeHead(204).end();
     if (request.url !== '/model.gguf') return void response.writeHead(404).end('not here');
 
-    const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
+    const range = this.ranges ? /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') : null;
     const start = range ? Number(range[1]) : 0;
     const end = Math.min(range?.[2] ? Number(range[2]) : Number.POSITIVE_INFINITY, this.fileBytes - 1);
     response.setHeader('ETag', `"${this.fileBytes}"`);
-    response.setHeader('Accept-Ranges', 'bytes');
+    response.setHeader('Accept-Ranges', this.ranges ? 'bytes' : 'none');
     response.setHeader('Content-Length', end - start + 1);
     if (range) response.setHeader('Content-Range', `bytes ${start}-${end}/${this.fileBytes}`);
     response.writeHead(range ? 206 : 200);
