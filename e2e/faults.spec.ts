@@ -70,7 +70,7 @@ test('a flipped bit in the storage: with the network on, that record is fetched 
   const sentBytes = server.sentBytes;
   await floe.openWith(server.url);
   await expect(floe.get('loaded-from')).toContainText('storage');
-  await expect(floe.get('notice-refetched')).toBeVisible();
+  await expect(floe.get('notices').getByTestId('notice-refetched')).toBeVisible();
   expect(server.sentBytes).toBeGreaterThan(sentBytes);
   expect(server.sentBytes - sentBytes, 'not the whole file again').toBeLessThan(server.fileBytes / 2);
   expect(await floe.ask(short.question, short.tables)).toBe(short.answer);

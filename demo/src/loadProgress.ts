@@ -48,7 +48,11 @@ export function installLoadProgress(session: Session): void {
   };
   session.store.subscribe((state, before) => {
     panel.hidden = state.kind !== 'loading';
-    if (state.kind !== 'loading') return;
+    if (state.kind !== 'loading') {
+      // From here on the model's own list tells of them.
+      noticeList.replaceChildren();
+      return;
+    }
     if (before.kind !== 'loading') {
       // A new load starts with nothing of the last one in sight.
       name.textContent = `Loading ${session.label}`;
