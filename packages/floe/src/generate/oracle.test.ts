@@ -1,7 +1,7 @@
 /** Whole models against llama.cpp, an engine we did not write, on the same files. */
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { testData } from '@floe/testkit/data';
 import { klDivergence, logSoftmax } from '@floe/testkit/expectNear';
 import { testGpu } from '@floe/testkit/nodeGpu';
@@ -15,6 +15,8 @@ import { type DeviceOptions, openDevice } from '../gpu/index.ts';
 import { type PlaceOptions, placeModel, planModel } from '../model/index.ts';
 import { packRecord } from '../store/index.ts';
 import { Runner } from './index.ts';
+
+const root = resolve(import.meta.dirname, '../../../..');
 
 /** Log-probabilities [ids.length][nVocab] of each prompt, by Floe. */
 async function floeLogprobs(
@@ -45,22 +47,29 @@ interface Agreement {
   readonly maxError: number;
   readonly meanKl: number;
   readonly top1: number;
+  /** The same where the oracle's first is a clear one: 0.05 nats above its second, which no rounding crosses. */
+  readonly clearTop1: number;
   readonly nPositions: number;
 }
 
 function agreement(ours: readonly Float64Array[][], theirs: readonly Float64Array[][]): Agreement {
-  let [maxError, kl, same, n] = [0, 0, 0, 0];
+  let [maxError, kl, same, n, clear, clearSame] = [0, 0, 0, 0, 0, 0];
   for (const [prompt, rows] of ours.entries()) {
     for (const [position, row] of rows.entries()) {
       const oracle = theirs[prompt]![position]!;
       const ranked = Array.from(oracle.keys()).sort((a, b) => oracle[b]! - oracle[a]!);
       for (const id of ranked.slice(0, 20)) maxError = Math.max(maxError, Math.abs(oracle[id]! - row[id]!));
       kl += klDivergence(oracle, row);
-      if (row.indexOf(Math.max(...row)) === ranked[0]) same++;
+      const agrees = row.indexOf(Math.max(...row)) === ranked[0];
+      if (agrees) same++;
+      if (oracle[ranked[0]!]! - oracle[ranked[1]!]! > 0.05) {
+        clear++;
+        if (agrees) clearSame++;
+      }
       n++;
     }
   }
-  return { maxError, meanKl: kl / n, top1: same / n, nPositions: n };
+  return { maxError, meanKl: kl / n, top1: same / n, clearTop1: clearSame / clear, nPositions: n };
 }
 
 async function compare(
@@ -76,8 +85,8 @@ async function compare(
 }
 
 /** Chats of the eval set as llama.cpp tokenizes them: what the model was trained on, so that distributions are sharp. */
-async function chatPrompts(path: string, n: number): Promise<number[][]> {
-  const rows = readFileSync(testData('eval.jsonl')!, 'utf8')
+async function chatPrompts(path: string, n: number, set = 'eval.jsonl'): Promise<number[][]> {
+  const rows = readFileSync(testData(set)!, 'utf8')
     .trim()
     .split('\n')
     .slice(0, n)
@@ -106,11 +115,14 @@ describe('arctic-tiny agrees with llama.cpp', () => {
   );
 
   // llama.cpp rounds activations to 8 bits beside quantized weights; Floe does not: hence a divergence, not an error.
-  it.each(['q8_0', 'q4_0'])(
-    '%s, 8 prompts: mean KL below 2e-3, top-1 in 98%',
-    async (name) => {
-      const path = testData(`arctic-tiny-sql-${name}.gguf`)!;
-      const found = await compare(path, await chatPrompts(path, 8));
+  it.each([
+    { name: 'tiny Q8_0', path: testData('arctic-tiny-sql-q8_0.gguf')!, set: 'eval.jsonl' },
+    { name: 'tiny Q4_0', path: testData('arctic-tiny-sql-q4_0.gguf')!, set: 'eval.jsonl' },
+    { name: 'mini Q4_0', path: resolve(root, 'demo/public/models/arctic-mini-sql-q4_0.gguf'), set: 'eval-mini.jsonl' },
+  ])(
+    '$name, 20 prompts: mean KL below 2e-3, top-1 in 98%',
+    async ({ path, set }) => {
+      const found = await compare(path, await chatPrompts(path, 20, set));
       expect(found.meanKl).toBeLessThan(2e-3);
       expect(found.top1).toBeGreaterThanOrEqual(0.98);
     },
@@ -136,7 +148,7 @@ const randomModels: { name: string; options: RandomModelOptions }[] = [
 ];
 const quantized: typeof randomModels = (['F16', 'BF16', 'Q8_0', 'Q4_0'] as const).map((type, i) => ({
   name: `llama ${type}`,
-  options: { ...small, architecture: 'llama', ffDim: 160, type, seed: 10 + i },
+  options: { ...small, modelDim: 256, architecture: 'llama', ffDim: 512, type, seed: 10 + i },
 }));
 
 describe('random models agree with llama.cpp', () => {
@@ -150,17 +162,18 @@ describe('random models agree with llama.cpp', () => {
     return path;
   };
 
-  it.each(randomModels)('$name: log-probabilities within 5e-3', async ({ options }) => {
+  it.each(randomModels)('$name: log-probabilities within 2e-3, every top-1', async ({ options }) => {
     for (const family of ['thread', 'cooperative'] as const) {
       const found = await compare(fileOf(options), prompts, { family });
-      expect(found.maxError, family).toBeLessThan(5e-3);
+      expect(found.maxError, family).toBeLessThan(2e-3);
+      expect(found.top1, family).toBe(1);
     }
   });
 
-  it.each(quantized)('$name: mean KL below 2e-3', async ({ options }) => {
+  it.each(quantized)('$name: mean KL below 2e-3, top-1 in 98% where it is no near tie', async ({ options }) => {
     const found = await compare(fileOf(options), prompts);
     expect(found.meanKl).toBeLessThan(2e-3);
-    expect(found.top1).toBeGreaterThanOrEqual(0.95);
+    expect(found.clearTop1).toBeGreaterThanOrEqual(0.98);
   });
 
   // The oracle rounds activations, which flips experts at near ties: what a flip touches says nothing of either engine.
@@ -195,7 +208,7 @@ describe('random models agree with llama.cpp', () => {
       // 80 positions in all; measured: 71 are clear, KL 7e-4, top-1 98.6%.
       expect(found.nPositions).toBeGreaterThan(60);
       expect(found.meanKl).toBeLessThan(2e-3);
-      expect(found.top1).toBeGreaterThanOrEqual(0.97);
+      expect(found.top1).toBeGreaterThanOrEqual(0.98);
     },
   );
 
