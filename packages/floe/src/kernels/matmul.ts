@@ -150,9 +150,12 @@ export function expertShape(device: Device, nTokens: number, { nExperts, nExpert
   return denseShape(device, Math.ceil(pairsPerExpert));
 }
 
-/** On a software adapter loads cost more than arithmetic, so eight rows share each value of x (docs/performance.md). */
+/**
+ * On a software adapter loads cost more than arithmetic, so many rows share each value of x; with four tokens as well,
+ * more than eight would take too long to compile (docs/performance.md).
+ */
 function threadShape(nTokens: number): MatmulShape {
-  return { kernel: 'thread', ROWS: 8, COLUMNS: Math.min(nTokens, 4) };
+  return { kernel: 'thread', ROWS: nTokens === 1 ? 16 : 8, COLUMNS: Math.min(nTokens, 4) };
 }
 
 /** Few tokens stream the weights as one does; from some eight on, unpacking is what to share. */
