@@ -71,7 +71,8 @@ test('a server without ranges: the page says so while it loads, and the model an
 
 test('a download that is cut goes on, and fetches no byte twice', async ({ restart, server }) => {
   const floe = await restart();
-  server.cutAfterBytes = 5_000_000;
+  // A download that began anew would send these bytes twice.
+  server.cutAfterBytes = 6_000_000;
   await floe.openAndLoad(server.url);
   await floe.page.waitForFunction(() => ['ready', 'error'].includes(document.documentElement.dataset.floe ?? ''));
   if (await floe.get('retry').isVisible()) await floe.get('retry').click();
@@ -81,8 +82,9 @@ test('a download that is cut goes on, and fetches no byte twice', async ({ resta
   expect(await floe.ask(first.question, first.tables)).toBe(first.answer);
 });
 
-// A socket destroyed with a full buffer: what the kernels of both sides held never reached the page.
-const LOST_BY_A_CUT = 1024 * 1024;
+// What never reached the page: the buffers of the socket that was destroyed, which hold megabytes on a busy machine, and
+// the parts of records whose other parts were in them.
+const LOST_BY_A_CUT = 4 * 1024 * 1024;
 
 function bytesSentTwice(sent: readonly Sent[]): number {
   const spans = sent.map(({ start, bytes }) => [start, start + bytes] as const).sort((a, b) => a[0] - b[0]);

@@ -56,8 +56,8 @@ export class Runner {
   }
 
   /**
-   * Compiles what decoding and a prompt need, so that no step waits for it. The sampler is begun and not waited for: it
-   * is the slowest to compile, and a greedy answer does without it.
+   * Compiles what greedy decoding and a whole chunk of a prompt need. The sampler, the slowest to compile, and the last
+   * few tokens of a prompt are begun and not waited for: an answer may begin without them.
    */
   async warmUp(): Promise<void> {
     const greedy = this.graphOf(1, 'last', 'greedy');
@@ -65,6 +65,7 @@ export class Runner {
     await Promise.all([greedy, prompt]);
     // If it fails, the request that wants it will say so.
     this.graphOf(1, 'last', 'sample').catch(() => {});
+    if (this.s.nTokens > 2) this.graphOf(2, 'last', 'greedy').catch(() => {});
   }
 
   /** Puts all but the last of `ids` through the layers, and the last too, which picks the id that follows. */

@@ -143,11 +143,15 @@ function denseShape(device: Device, nTokens: number): MatmulShape {
   return device.family === 'thread' ? threadShape(nTokens) : gpuShape(nTokens);
 }
 
-/** A tile holds tokens of one expert only: where an expert has few, wide tiles stay empty. */
+/**
+ * A tile holds tokens of one expert only: where there are many experts for each that is used, they have few tokens each,
+ * and wide tiles would stay empty.
+ */
 export function expertShape(device: Device, nTokens: number, { nExperts, nExpertsUsed }: Route): MatmulShape {
   if (nTokens === 1) return denseShape(device, 1);
-  const pairsPerExpert = Math.max(2, (nTokens * nExpertsUsed) / nExperts);
-  return denseShape(device, Math.ceil(pairsPerExpert));
+  const sparse = nExperts / nExpertsUsed >= 32;
+  if (device.family === 'thread') return sparse ? { ...threadShape(nTokens), COLUMNS: 2 } : threadShape(nTokens);
+  return gpuShape(Math.max(2, Math.ceil((nTokens * nExpertsUsed) / nExperts)));
 }
 
 /**
@@ -155,14 +159,14 @@ export function expertShape(device: Device, nTokens: number, { nExperts, nExpert
  * more than eight would take too long to compile (docs/performance.md).
  */
 function threadShape(nTokens: number): MatmulShape {
-  return { kernel: 'thread', ROWS: nTokens === 1 ? 16 : 8, COLUMNS: Math.min(nTokens, 4) };
+  return nTokens === 1 ? { kernel: 'thread', ROWS: 16, COLUMNS: 1 } : { kernel: 'thread', ROWS: 8, COLUMNS: 4 };
 }
 
-/** Few tokens stream the weights as one does; from some eight on, unpacking is what to share. */
+/** Few tokens stream the weights as one does; from some eight on, unpacking is what to share. Few kinds: each compiles. */
 function gpuShape(nTokens: number): MatmulShape {
   if (nTokens === 1) return { kernel: 'cooperative', ROWS: 2, COLUMNS: 1 };
   if (nTokens <= 8) return { kernel: 'cooperative', ROWS: 4, COLUMNS: nTokens === 2 ? 2 : 4 };
-  return { kernel: 'tile', ROWS: 8, COLUMNS: nTokens <= 16 ? 16 : 32 };
+  return { kernel: 'tile', ROWS: 8, COLUMNS: 32 };
 }
 
 /** Invocations of a workgroup of matmulThread.wgsl: few, so that a small matrix still has work for every core. */
