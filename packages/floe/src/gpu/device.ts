@@ -138,7 +138,7 @@ const LIMITS = [
   'maxComputeInvocationsPerWorkgroup',
   'maxComputeWorkgroupSizeX',
 ] as const;
-const FEATURES = ['subgroups', 'shader-f16', 'timestamp-query'] as const;
+const FEATURES = ['subgroups'] as const;
 
 function everythingOf(adapter: GPUAdapter): GPUDeviceDescriptor {
   return {
