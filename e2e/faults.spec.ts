@@ -1,6 +1,6 @@
 /** What breaks around a model: the file, the disk, the worker. The page says what it was, and can go on. */
 import { writeFile } from 'node:fs/promises';
-import { soundModel, unknownArchitecture, unknownQuantization } from './broken.ts';
+import { soundModel, unknownArchitecture, withQuantization } from '@floe/testkit/brokenModels';
 import { tinyExamples } from './examples.ts';
 import { expect, test } from './fixtures.ts';
 import type { FloePage } from './floePage.ts';
@@ -22,7 +22,7 @@ const refused = [
   { name: 'an unknown architecture', make: unknownArchitecture, code: 'model/unsupported-architecture', says: /lamma/ },
   {
     name: 'an unknown quantization',
-    make: unknownQuantization,
+    make: () => withQuantization(99),
     code: 'gguf/unsupported-type',
     says: /token_embd\.weight/,
   },

@@ -1,16 +1,8 @@
 // y = softmax(q · Kᵀ · scale) · V, causal, one pass with a running maximum (Milakov & Gimelshein 2018).
 // One invocation per (token, HEADS query heads of one kv head), which share its loads: no barrier, for software adapters.
-#import "parts/fault.wgsl"
+#import "parts/attentionHead.wgsl"
 
-const HEAD_VECTORS = 8u; // tunable
 const HEADS = 1u; // tunable
-struct Params { nTokens: u32, nHeads: u32, nKvHeads: u32, nCacheSlots: u32, qStride: u32, scale: f32, stage: u32 }
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4f>;            // [T, nHeads, headDim]
-@group(0) @binding(2) var<storage, read> kCache: array<vec4f>;       // [nKvHeads, nCacheSlots, headDim]
-@group(0) @binding(3) var<storage, read> vCache: array<vec4f>;
-@group(0) @binding(4) var<storage, read> nKeys: array<u32>;          // [T] keys each token sees
-@group(0) @binding(5) var<storage, read_write> y: array<vec4f>;      // [T, nHeads, headDim]
 
 @compute @workgroup_size(4)
 fn attentionThread(@builtin(global_invocation_id) id: vec3u) {

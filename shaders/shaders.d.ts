@@ -70,6 +70,11 @@ declare module '#shaders/sample.wgsl' {
   export default shader;
 }
 
+declare module '#shaders/parts/attentionHead.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
 declare module '#shaders/parts/columns_dense.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
