@@ -73,7 +73,7 @@ async function makeReady(
   device.pipelines.onCompiled = () => {};
   device.throwIfFailed();
   const template = ChatTemplate.of(tokenizer, host);
-  const info = infoOf(opened, plan, context, template !== null, device.adapter);
+  const info = infoOf(opened, plan, context, template !== null, device);
   return new LocalModel({ host, device, placed, runner, tokenizer, template, weights, info });
 }
 
@@ -118,7 +118,7 @@ function infoOf(
   plan: ModelPlan,
   contextLength: number,
   hasChatTemplate: boolean,
-  adapter: ModelInfo['adapter'],
+  { adapter: { description, software } }: Device,
 ): ModelInfo {
   const { header, weights } = opened;
   const { nLayers, nExperts, nExpertsUsed, nCtxTrain } = plan.shape;
@@ -135,7 +135,7 @@ function infoOf(
     quantization: dominantFormat(plan),
     fileBytes: opened.fileBytes,
     hasChatTemplate,
-    adapter,
+    adapter: { description, software },
     loadedFrom: opened.from,
     notices: weights.notices,
   };

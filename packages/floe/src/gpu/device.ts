@@ -16,6 +16,14 @@ export interface DeviceOptions {
   readonly family?: KernelFamily;
 }
 
+/** What is known of the adapter a device is of. */
+export interface AdapterFacts {
+  readonly description: string;
+  readonly software: boolean;
+  /** Lanes of a subgroup at the most; 128, WebGPU's own limit, where the adapter does not say. */
+  readonly subgroupMaxSize: number;
+}
+
 /** A WebGPU device with the account of its memory and its compiled pipelines. */
 export class Device {
   readonly buffers: BufferAccount;
@@ -29,7 +37,7 @@ export class Device {
 
   constructor(
     readonly gpu: GPUDevice,
-    readonly adapter: { readonly description: string; readonly software: boolean },
+    readonly adapter: AdapterFacts,
     readonly family: KernelFamily,
   ) {
     this.buffers = new BufferAccount(gpu);
@@ -125,7 +133,7 @@ export async function openDevice(gpu: GPU | null, options: DeviceOptions = {}): 
     adapter.info.description || adapter.info.device || adapter.info.architecture || adapter.info.vendor;
   return new Device(
     device,
-    { description: description || 'unnamed adapter', software },
+    { description: description || 'unnamed adapter', software, subgroupMaxSize: adapter.info.subgroupMaxSize ?? 128 },
     options.family ?? (software ? 'thread' : 'cooperative'),
   );
 }

@@ -9,7 +9,7 @@ import outputStore from '#shaders/parts/output_store.wgsl';
 import outputSwiglu from '#shaders/parts/output_swiglu.wgsl';
 import type { BufferView, Device, Recorder, ShaderPart } from '../gpu/index.ts';
 import { GROUP_ELEMENTS, rowStride } from '../quant/index.ts';
-import { lanesPart } from './lanes.ts';
+import { lanesPart, setsPerWorkgroup } from './lanes.ts';
 import { type DenseMatrix, type ExpertMatrix, type Matrix, unpackParts } from './matrix.ts';
 
 /** What becomes of W · x: stored, added to y, or taken as gate stacked over up (then y has half the rows of W). */
@@ -224,8 +224,8 @@ function record(rec: Recorder, shape: MatmulShape, r: Recording): void {
       return;
     }
     case 'cooperative': {
-      // The kernel strides over what is left, so any number of workgroups is right; a set may be a whole workgroup.
-      const workgroups = [Math.min(sets, 8192), r.nTiles] as const;
+      // The kernel strides over what is left, so any number of workgroups is right.
+      const workgroups = [Math.min(Math.ceil(sets / setsPerWorkgroup(rec.device)), 8192), r.nTiles] as const;
       const lanes = lanesPart(rec.device);
       rec.dispatch({
         ...common,

@@ -2,7 +2,7 @@ import rmsNormCooperativeWgsl from '#shaders/rmsNormCooperative.wgsl';
 import rmsNormThreadWgsl from '#shaders/rmsNormThread.wgsl';
 import type { BufferView, Recorder } from '../gpu/index.ts';
 import { rowStride } from '../quant/index.ts';
-import { lanesPart } from './lanes.ts';
+import { lanesPart, setsPerWorkgroup } from './lanes.ts';
 
 export interface RmsNormArgs {
   /** [T, modelDim], rows padded with zeros. */
@@ -25,6 +25,7 @@ export function rmsNorm(rec: Recorder, a: RmsNormArgs): void {
     rec.dispatch({ shader: rmsNormThreadWgsl, bindings, params, workgroups: [Math.ceil(nTokens / 4)] });
   } else {
     const parts = { lanes: lanesPart(rec.device) };
-    rec.dispatch({ shader: rmsNormCooperativeWgsl, bindings, params, parts, workgroups: [nTokens] });
+    const workgroups = [Math.ceil(nTokens / setsPerWorkgroup(rec.device))] as const;
+    rec.dispatch({ shader: rmsNormCooperativeWgsl, bindings, params, parts, workgroups });
   }
 }
