@@ -1,7 +1,7 @@
 /** Runs steps of one conversation: tokens in, logits or a sampled id out. */
 import { ContextError } from '../errors/index.ts';
 import { type Device, type Graph, type PendingRead, Readback, Recorder, readBuffer, whole } from '../gpu/index.ts';
-import { argmax, sample } from '../kernels/index.ts';
+import { argmax, sample, WIDE_TOKENS } from '../kernels/index.ts';
 import { KvCache } from '../kv/index.ts';
 import {
   type Activations,
@@ -26,6 +26,8 @@ export type Picking =
 
 /** Tokens of a prompt that go through the layers together. */
 const PROMPT_CHUNK = 128;
+/** The same while the kernels of the longer chunk are still being compiled. */
+const FIRST_CHUNK = WIDE_TOKENS - 16;
 /** Rows of logits kept at once when all are wanted. */
 const LOGIT_ROWS = 16;
 /** Graphs of prompt chunks kept; one of another length is recorded when it comes. */
@@ -39,6 +41,7 @@ export class Runner {
   private readonly sampled: GPUBuffer;
   private readonly sampling: GPUBuffer;
   private readonly readback: Readback;
+  private chunkTokens: number;
   /** Positions the cache holds; the next token's position. */
   length = 0;
 
@@ -53,16 +56,22 @@ export class Runner {
     this.sampled = device.buffers.storage('activations', 'sampled', 256);
     this.sampling = device.buffers.storage('activations', 'sampling', 256);
     this.readback = new Readback(device, 4);
+    this.chunkTokens = Math.min(FIRST_CHUNK, this.s.nTokens);
   }
 
   /**
-   * Compiles what greedy decoding and a whole chunk of a prompt need. The sampler, the slowest to compile, and the last
-   * few tokens of a prompt are begun and not waited for: an answer may begin without them.
+   * Compiles what greedy decoding and the chunks of a prompt need. The sampler, long chunks and the last few tokens of a
+   * prompt are begun and not waited for: an answer may begin without them.
    */
   async warmUp(): Promise<void> {
     const greedy = this.graphOf(1, 'last', 'greedy');
-    const prompt = this.s.nTokens > 1 ? this.graphOf(this.s.nTokens, 'none', null) : null;
+    const prompt = this.chunkTokens > 1 ? this.graphOf(this.chunkTokens, 'none', null) : null;
     await Promise.all([greedy, prompt]);
+    this.graphOf(this.s.nTokens, 'none', null)
+      .then(() => {
+        this.chunkTokens = this.s.nTokens;
+      })
+      .catch(() => {});
     // If it fails, the request that wants it will say so.
     this.graphOf(1, 'last', 'sample').catch(() => {});
     if (this.s.nTokens > 2) this.graphOf(2, 'last', 'greedy').catch(() => {});
@@ -71,22 +80,25 @@ export class Runner {
   /** Puts all but the last of `ids` through the layers, and the last too, which picks the id that follows. */
   async prefill(ids: readonly number[], picking: Picking, u: number, onChunk: () => void): Promise<PendingRead> {
     if (this.length + ids.length > this.contextLength) throw contextFull(this.length + ids.length, this.contextLength);
-    for (let at = 0; at < ids.length; at += this.s.nTokens) {
+    let at = 0;
+    while (ids.length - at > this.chunkTokens) {
       onChunk();
-      const chunk = ids.slice(at, at + this.s.nTokens);
-      const last = at + chunk.length === ids.length;
-      const graph = last
-        ? await this.graphOf(chunk.length, 'last', picking.kind)
-        : await this.graphOf(chunk.length, 'none', null);
+      const chunk = ids.slice(at, at + this.chunkTokens);
+      at += chunk.length;
+      const graph = await this.graphOf(chunk.length, 'none', null);
       this.writeTokens(chunk);
       this.writePositions(chunk.length);
-      if (last) return this.submitPick(graph, picking, u);
       this.submit(graph);
       // One chunk in flight: a submit stays short, and an abort is noticed between chunks.
       await this.device.gpu.queue.onSubmittedWorkDone();
       this.device.throwIfFailed();
     }
-    throw contextFull(0, this.contextLength);
+    onChunk();
+    const rest = ids.slice(at);
+    const graph = await this.graphOf(rest.length, 'last', picking.kind);
+    this.writeTokens(rest);
+    this.writePositions(rest.length);
+    return this.submitPick(graph, picking, u);
   }
 
   /** One decode step. Its input is the id the step before picked, which never leaves the GPU. */

@@ -6,7 +6,7 @@ import { type Device, whole } from '../gpu/index.ts';
 import { formatByName, formats, rowStride } from '../quant/index.ts';
 import { groupByExpert } from './groupByExpert.ts';
 import { matmulReference, swigluReference } from './matmul.reference.ts';
-import { expertMatmul, expertShape, type MatmulOutput, matmul, type Route } from './matmul.ts';
+import { expertMatmul, expertShape, type MatmulOutput, matmul, type Route, WIDE_TOKENS } from './matmul.ts';
 import { unpackParts } from './matrix.ts';
 import {
   families,
@@ -80,6 +80,16 @@ describe.each(families)('matmul, %s', (family) => {
     const [two] = await multiply(device, 'store', 'Q4_0', bytes, other, { T, N, K });
     expect(one!.subarray(0, N)).toEqual(two!.subarray(0, N));
     expect(one!.subarray(N)).not.toEqual(two!.subarray(N));
+  });
+
+  it('a row has the same bits in a longer prompt of the same kernel, however many tokens share a weight', async () => {
+    const device = await testDevice({ family });
+    const [N, K] = [65, 96];
+    const bytes = encode('Q4_0', random.normals(N * K, 0.1));
+    const x = random.normals(WIDE_TOKENS * K);
+    const [short] = await multiply(device, 'store', 'Q4_0', bytes, x.subarray(0, 33 * K), { T: 33, N, K });
+    const [long] = await multiply(device, 'store', 'Q4_0', bytes, x, { T: WIDE_TOKENS, N, K });
+    expect(long!.subarray(0, 33 * N)).toEqual(short);
   });
 
   it('control: one weight of 4096 doubled is out of bounds', async () => {

@@ -150,16 +150,20 @@ function denseShape(device: Device, nTokens: number): MatmulShape {
 export function expertShape(device: Device, nTokens: number, { nExperts, nExpertsUsed }: Route): MatmulShape {
   if (nTokens === 1) return denseShape(device, 1);
   const sparse = nExperts / nExpertsUsed >= 32;
-  if (device.family === 'thread') return sparse ? { ...threadShape(nTokens), COLUMNS: 2 } : threadShape(nTokens);
+  if (device.family === 'thread') return { kernel: 'thread', ROWS: 16, COLUMNS: sparse ? 2 : 4 };
   return gpuShape(Math.max(2, Math.ceil((nTokens * nExpertsUsed) / nExperts)));
 }
 
+/** Tokens from which on a software adapter takes eight at a time: worth two seconds of compiling in long prompts only. */
+export const WIDE_TOKENS = 64;
+
 /**
- * On a software adapter loads cost more than arithmetic, so many rows share each value of x; with four tokens as well,
- * more than eight would take too long to compile (docs/performance.md).
+ * On a software adapter loads cost more than arithmetic, so sixteen rows share each value of x, and as many tokens each
+ * weight as compile in time (docs/performance.md).
  */
 function threadShape(nTokens: number): MatmulShape {
-  return nTokens === 1 ? { kernel: 'thread', ROWS: 16, COLUMNS: 1 } : { kernel: 'thread', ROWS: 8, COLUMNS: 4 };
+  const COLUMNS = nTokens === 1 ? 1 : nTokens < WIDE_TOKENS ? 4 : 8;
+  return { kernel: 'thread', ROWS: 16, COLUMNS };
 }
 
 /** Few tokens stream the weights as one does; from some eight on, unpacking is what to share. Few kinds: each compiles. */
