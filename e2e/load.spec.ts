@@ -153,7 +153,7 @@ test('the bundled model loads with one click, answers its example, and is unload
     'unloading',
     'idle',
   ]);
-  expect(floe.page.workers()).toEqual([]);
+  await expect.poll(() => floe.page.workers()).toEqual([]);
   await expect(floe.get('load-bundled')).toBeEnabled();
   await expect(floe.get('send')).toBeDisabled();
 });

@@ -26,8 +26,10 @@ export type Picking =
 
 /** Tokens of a prompt that go through the layers together. */
 const PROMPT_CHUNK = 128;
-/** The same while the kernels of the longer chunk are still being compiled. */
+/** The same until the kernels of the longer chunk are compiled. */
 const FIRST_CHUNK = WIDE_TOKENS - 16;
+/** Tokens of prompts after which these kernels are worth their compile. */
+const WORTH_TOKENS = 512;
 /** Rows of logits kept at once when all are wanted. */
 const LOGIT_ROWS = 16;
 /** Graphs of prompt chunks kept; one of another length is recorded when it comes. */
@@ -42,6 +44,7 @@ export class Runner {
   private readonly sampling: GPUBuffer;
   private readonly readback: Readback;
   private chunkTokens: number;
+  private promptTokens = 0;
   /** Positions the cache holds; the next token's position. */
   length = 0;
 
@@ -60,18 +63,13 @@ export class Runner {
   }
 
   /**
-   * Compiles what greedy decoding and the chunks of a prompt need. The sampler, long chunks and the last few tokens of a
-   * prompt are begun and not waited for: an answer may begin without them.
+   * Compiles what greedy decoding and the chunks of a prompt need. The sampler and the last few tokens of a prompt are
+   * begun and not waited for: an answer may begin without them.
    */
   async warmUp(): Promise<void> {
     const greedy = this.graphOf(1, 'last', 'greedy');
     const prompt = this.chunkTokens > 1 ? this.graphOf(this.chunkTokens, 'none', null) : null;
     await Promise.all([greedy, prompt]);
-    this.graphOf(this.s.nTokens, 'none', null)
-      .then(() => {
-        this.chunkTokens = this.s.nTokens;
-      })
-      .catch(() => {});
     // If it fails, the request that wants it will say so.
     this.graphOf(1, 'last', 'sample').catch(() => {});
     if (this.s.nTokens > 2) this.graphOf(2, 'last', 'greedy').catch(() => {});
@@ -80,6 +78,7 @@ export class Runner {
   /** Puts all but the last of `ids` through the layers, and the last too, which picks the id that follows. */
   async prefill(ids: readonly number[], picking: Picking, u: number, onChunk: () => void): Promise<PendingRead> {
     if (this.length + ids.length > this.contextLength) throw contextFull(this.length + ids.length, this.contextLength);
+    this.lengthenChunks(ids.length);
     let at = 0;
     while (ids.length - at > this.chunkTokens) {
       onChunk();
@@ -99,6 +98,18 @@ export class Runner {
     this.writeTokens(rest);
     this.writePositions(rest.length);
     return this.submitPick(graph, picking, u);
+  }
+
+  /** Begins to compile for long chunks once enough is asked; prompts take them from when they are ready. */
+  private lengthenChunks(nTokens: number): void {
+    const before = this.promptTokens;
+    this.promptTokens += nTokens;
+    if (before >= WORTH_TOKENS || this.promptTokens < WORTH_TOKENS) return;
+    this.graphOf(this.s.nTokens, 'none', null)
+      .then(() => {
+        this.chunkTokens = this.s.nTokens;
+      })
+      .catch(() => {});
   }
 
   /** One decode step. Its input is the id the step before picked, which never leaves the GPU. */
