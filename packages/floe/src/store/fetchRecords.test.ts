@@ -14,6 +14,7 @@ function memorySource(pieceBytes: number): ByteSource & { nOpen: number; mostOpe
     version: null,
     local: false,
     ranges: true,
+    fetchedBytes: 0,
     nOpen: 0,
     mostOpen: 0,
     read: async (offset: number, length: number, signal?: AbortSignal) => {

@@ -26,6 +26,25 @@ export interface OpenWeightsOptions<G extends { readonly headerBytes: number }> 
   readonly onProgress?: (progress: StoreProgress) => void;
   /** The most that one request asks for; 8 MiB by itself. */
   readonly rangeBytes?: number;
+  /**
+   * Records that need not be here when `openWeights` returns: they are fetched when they are read, and in the
+   * background. Without effect where all of the file must come first: `sha256` is given, or the server has no ranges.
+   */
+  readonly later?: (plan: RecordPlan) => boolean;
+  /** 'off': what comes later is fetched only when it is read. 'on' by itself. */
+  readonly background?: 'on' | 'off';
+  /** Which of the missing records the background fetches next: one of those given. By itself the first. */
+  readonly order?: (missing: readonly RecordPlan[]) => RecordPlan | undefined;
+  /** The most that this model may take in storage. Records beyond are fetched each time they are read. */
+  readonly storageBytes?: number;
+  /** Hears when records that come later were stored, by whomever they were asked for. */
+  readonly onBackground?: (progress: BackgroundProgress) => void;
+}
+
+/** How much of a model's records is stored. */
+export interface BackgroundProgress {
+  readonly storedBytes: number;
+  readonly totalBytes: number;
 }
 
 export interface OpenedWeights<G> {
@@ -143,7 +162,16 @@ async function openStored<G extends { readonly headerBytes: number }>(
     // The load's signal is over with the load: a record that is fetched again later has its reader's.
     const { signal: _, ...later } = options;
     const openAgain = () => openSource(host, model, later);
-    const weights = storedWeights({ host, db, manifest, plans, notices, openSource: openAgain, release });
+    const weights = storedWeights({
+      host,
+      db,
+      manifest,
+      plans,
+      notices,
+      fetchedBytes: ready.fetchedBytes,
+      openSource: openAgain,
+      release,
+    });
     return { header, plans, weights, name: url, fileBytes: manifest.fileBytes, from };
   };
   try {
@@ -165,6 +193,7 @@ interface Ready<G> {
   readonly manifest: Manifest;
   readonly header: G;
   readonly plans: readonly RecordPlan[];
+  readonly fetchedBytes: number;
 }
 
 /** Whether a file whose hash was found to be `known` (null: nobody asked yet) is the one that `wanted` names. */
@@ -190,7 +219,7 @@ async function lookUp<G extends { readonly headerBytes: number }>(
     const plans = options.makePlans(header);
     if (hex(await host.sha256(layoutBytes(plans))) !== manifest.layout) continue;
     const marks = await db.marks(manifest.model, manifest.generation);
-    if (marks.length === manifest.nRecords) return { manifest, header, plans };
+    if (marks.length === manifest.nRecords) return { manifest, header, plans, fetchedBytes: 0 };
   }
   return null;
 }
@@ -203,6 +232,7 @@ function headerSource({ url, fileBytes, version, header }: Manifest): ByteSource
     version,
     local: true,
     ranges: true,
+    fetchedBytes: 0,
     read: async (offset, length) => {
       checkRange(source, offset, length);
       // A reader may take more than it needs; behind the header there is nothing it looks at.
@@ -254,7 +284,8 @@ async function download<G extends { readonly headerBytes: number }>(
       const stored = ready?.manifest;
       if (ready && isFile(ready.manifest.fileSha256, sha256)) return ready;
       if (stored?.fileSha256 && sha256 !== undefined) checkFileSha256(source.name, sha256, stored.fileSha256);
-      return { manifest: await downloadModel({ ...work, stored }), header, plans };
+      const manifest = await downloadModel({ ...work, stored });
+      return { manifest, header, plans, fetchedBytes: source.fetchedBytes };
     });
   } finally {
     await source.close();

@@ -11,6 +11,8 @@ export interface ByteSource {
   readonly local: boolean;
   /** False where a server sends whole files only: `read` then reaches the file's beginning, and the rest is `stream`. */
   readonly ranges: boolean;
+  /** Bytes of the file received over the network so far, those asked for twice twice. 0 where it is local. */
+  readonly fetchedBytes: number;
   /** Exactly `length` bytes from `offset`. `onBytes` hears of them as they arrive, each once. */
   readonly read: (
     offset: number,

@@ -27,7 +27,14 @@ function source(ranges: boolean): { source: ByteSource; nReads: () => number; nS
     nStreams++;
     for (let at = 0; at < file.length; at += 1 << 16) yield file.slice(at, at + (1 << 16));
   };
-  const base = { name: 'x', sizeBytes: file.length, version: null, local: false, close: async () => undefined };
+  const base = {
+    name: 'x',
+    sizeBytes: file.length,
+    version: null,
+    local: false,
+    fetchedBytes: 0,
+    close: async () => undefined,
+  };
   return { source: { ...base, ranges, read, stream }, nReads: () => nReads, nStreams: () => nStreams };
 }
 

@@ -12,11 +12,21 @@ import type { ByteSource } from './source.ts';
 import { sourceChanged } from './sources/request.ts';
 import { recordCorrupt } from './verifyFile.ts';
 
+/** What an answer waits for, or a guess at what it will ask for next, which never delays the first. */
+export type Urgency = 'demand' | 'ahead';
+
 /** The one interface by which a model reads its weights. */
 export interface WeightSource {
-  /** The packed record, `plan.sizeBytes` long; the caller's to keep. */
-  readonly read: (plan: RecordPlan, signal?: AbortSignal) => Promise<Uint8Array>;
-  /** Of this model in the origin's storage; 0 where it is read in place. */
+  /**
+   * The packed record, `plan.sizeBytes` long; the caller's to keep. `urgency` is 'demand' by itself.
+   * @throws {StoreError} `store/corrupt`: it was stored, is damaged, and can't be fetched again now.
+   */
+  readonly read: (plan: RecordPlan, signal?: AbortSignal, urgency?: Urgency) => Promise<Uint8Array>;
+  /** Whether the record lies in storage, in memory or in a local file: reading it needs no network. */
+  readonly isNear: (plan: RecordPlan) => boolean;
+  /** Bytes of the file that came over the network since it was opened, header included. Grows. */
+  readonly fetchedBytes: number;
+  /** Of this model in the origin's storage; 0 where it is read in place. Grows while records arrive. */
   readonly storedBytes: number;
   /** Grows while records are read. */
   readonly notices: readonly StoreNotice[];
@@ -29,6 +39,8 @@ export interface StoredOptions {
   readonly manifest: Manifest;
   readonly plans: readonly RecordPlan[];
   readonly notices: readonly StoreNotice[];
+  /** Of the download just done; 0 where there was none. */
+  readonly fetchedBytes: number;
   /** Opens the source again, to replace a damaged record. */
   readonly openSource: () => Promise<ByteSource>;
   /** Gives the model's lock back. */
@@ -42,6 +54,8 @@ export interface StoredOptions {
 export function storedWeights(options: StoredOptions): WeightSource {
   const { host, db, manifest, plans } = options;
   const notices = [...options.notices];
+  const fetchedBefore = options.fetchedBytes;
+  let reopened: ByteSource | null = null;
   const expected = new Map(plans.map(({ key }, i) => [key, hex(manifest.recordSha256s.subarray(32 * i, 32 * i + 32))]));
   const verified = new Set<string>();
   let source: Promise<ByteSource> | null = null;
@@ -49,7 +63,8 @@ export function storedWeights(options: StoredOptions): WeightSource {
   const openedSource = async () => {
     source ??= options.openSource();
     try {
-      return await source;
+      reopened = await source;
+      return reopened;
     } catch (error) {
       source = null;
       throw error;
@@ -74,6 +89,10 @@ export function storedWeights(options: StoredOptions): WeightSource {
   };
   return {
     storedBytes: manifest.totalBytes,
+    get fetchedBytes() {
+      return fetchedBefore + (reopened?.fetchedBytes ?? 0);
+    },
+    isNear: () => true,
     notices,
     read: async (plan, signal) => {
       const bytes = await db.record(manifest.model, plan.key);
@@ -111,6 +130,8 @@ async function repair(
 export function localWeights(source: ByteSource): WeightSource {
   return {
     storedBytes: 0,
+    fetchedBytes: 0,
+    isNear: () => true,
     notices: [],
     read: (plan, signal) => packRecord(plan, (offset, length) => source.read(offset, length, signal)),
     close: () => source.close(),
@@ -144,6 +165,10 @@ export async function memoryWeights(
   }
   return {
     storedBytes: 0,
+    get fetchedBytes() {
+      return source.fetchedBytes;
+    },
+    isNear: ({ key }) => held.has(key),
     notices: options.notices,
     read: async (plan, signal) => {
       const known = held.get(plan.key);

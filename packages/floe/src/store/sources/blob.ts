@@ -10,6 +10,7 @@ export function openBlob(blob: Blob): ByteSource {
     version: isFile ? String(blob.lastModified) : null,
     local: true,
     ranges: true,
+    fetchedBytes: 0,
     read: async (offset, length, signal, onBytes) => {
       checkRange(source, offset, length);
       throwIfAborted(signal);

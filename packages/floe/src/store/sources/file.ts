@@ -19,6 +19,7 @@ export async function openFile(host: Host, path: string): Promise<ByteSource> {
     version: null,
     local: true,
     ranges: true,
+    fetchedBytes: 0,
     read: async (offset, length, signal, onBytes) => {
       checkRange(source, offset, length);
       throwIfAborted(signal);

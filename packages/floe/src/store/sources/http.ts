@@ -85,11 +85,15 @@ async function sizeByHead(host: Host, info: RequestInfo, signal: AbortSignal): P
 
 function rangedSource(host: Host, info: RequestInfo, pinned: Pinned, prefix: Uint8Array): ByteSource {
   const life = new AbortController();
+  let fetchedBytes = prefix.length;
   const source: ByteSource = {
     name: info.name,
     ...pinned,
     local: false,
     ranges: true,
+    get fetchedBytes() {
+      return fetchedBytes;
+    },
     read: async (offset, length, signal, onBytes) => {
       checkRange(source, offset, length);
       const both = signal ? AbortSignal.any([signal, life.signal]) : life.signal;
@@ -107,6 +111,7 @@ function rangedSource(host: Host, info: RequestInfo, pinned: Pinned, prefix: Uin
         // What has arrived stays: the next try asks for the rest.
         await fill(host, info, response, bytes, filled, both, (nBytes) => {
           filled += nBytes;
+          fetchedBytes += nBytes;
           progressed();
           onBytes?.(nBytes);
         });

@@ -20,13 +20,21 @@ export function sequentialSource(host: Host, info: RequestInfo, first: Response,
   const pinned = { sizeBytes: Number(length), version: versionOf(first) };
   let kept: Uint8Array[] | null = [];
   let keptBytes = 0;
-  let pieces = wholeFile(host, info, pinned, first, life.signal);
+  let fetchedBytes = 0;
+  const counted = (from: Response | null) =>
+    wholeFile(host, info, pinned, from, life.signal, (nBytes) => {
+      fetchedBytes += nBytes;
+    });
+  let pieces = counted(first);
 
   const source: ByteSource = {
     name: info.name,
     ...pinned,
     local: false,
     ranges: false,
+    get fetchedBytes() {
+      return fetchedBytes;
+    },
     read: async (offset, nBytes, signal, onBytes) => {
       checkRange(source, offset, nBytes);
       const end = offset + nBytes;
@@ -50,7 +58,7 @@ export function sequentialSource(host: Host, info: RequestInfo, first: Response,
         const begun = kept;
         kept = null;
         if (begun) yield* begun;
-        else pieces = wholeFile(host, info, pinned, null, life.signal);
+        else pieces = counted(null);
         for await (const piece of pieces) {
           throwIfAborted(signal);
           yield piece;
@@ -71,6 +79,7 @@ async function* wholeFile(
   pinned: { sizeBytes: number; version: string | null },
   first: Response | null,
   signal: AbortSignal,
+  onBytes: (nBytes: number) => void,
 ): AsyncGenerator<Uint8Array> {
   let position = 0;
   let current: AsyncGenerator<Uint8Array> | null = first && readBody(host, info, first, signal);
@@ -87,6 +96,7 @@ async function* wholeFile(
       }
     });
     position += piece.length;
+    onBytes(piece.length);
     if (position > pinned.sizeBytes) throw rangeError(info.name, `more than its ${pinned.sizeBytes} bytes came`);
     yield piece;
   }
