@@ -56,16 +56,40 @@ describe.each([decayedCounts, lruGlobal, lruPerLayer, lfu])('$name', (make) => {
 });
 
 describe('decayedCounts', () => {
-  it('scores f8 / 8 + f128 / 128, each use decayed by its age', () => {
-    const uses = [0, 3, 4, 90, 5000];
+  const uses = [0, 3, 4, 90, 5000];
+  const formula = (now: number) =>
+    [2, 16, 64].reduce((sum, tau) => sum + uses.reduce((f, token) => f + Math.exp((token - now) / tau), 0) / tau, 0);
+
+  it('scores the sum of f(tau) / tau, each use decayed by its age', () => {
     const policy = after(
       decayedCounts(size),
       uses.map((token) => [5, token] as const),
     );
-    for (const now of [5000, 5007, 5200, 9000]) {
-      const f = (tau: number) => uses.reduce((sum, token) => sum + Math.exp((token - now) / tau), 0) / tau;
-      expect(policy.score(5, now)).toBeCloseTo(f(8) + f(128), 12);
+    for (const now of [5000, 5007, 5200, 9000, 10_000]) {
+      // The layer was reached by this token, through another expert.
+      policy.use(4, now);
+      expect(policy.score(5, now) / formula(now)).toBeCloseTo(1, 9);
     }
+  });
+  it('scores a layer that the token has not reached as of the token before', () => {
+    const policy = after(
+      decayedCounts(size),
+      uses.map((token) => [5, token] as const),
+    );
+    expect(policy.score(5, 5001)).toBeCloseTo(formula(5000), 12);
+    expect(policy.score(5, 5002)).toBeCloseTo(formula(5001), 12);
+    // So an expert of layer 1 that the last token used is worth as much as one of layer 0 that this one did.
+    const both = after(decayedCounts(size), [
+      [0, 7],
+      [8, 7],
+      [0, 8],
+    ]);
+    const one = after(decayedCounts(size), [
+      [8, 8],
+      [0, 9],
+    ]);
+    expect(one.score(8, 9)).toBe(one.score(0, 9));
+    expect(both.score(8, 8)).toBeLessThan(both.score(0, 8));
   });
   it('counts a use of a prompt by its weight', () => {
     const policy = decayedCounts(size);
@@ -103,9 +127,9 @@ describe('decayedCounts', () => {
     expect(second.score(4, 0)).toBe(0);
   });
   it.each([
-    ['another length', new Float32Array(31)],
-    ['a number that is none', new Float32Array(32).fill(Number.NaN)],
-    ['a count below zero', new Float32Array(32).fill(-1)],
+    ['another length', new Float32Array(47)],
+    ['a number that is none', new Float32Array(48).fill(Number.NaN)],
+    ['a count below zero', new Float32Array(48).fill(-1)],
   ])('refuses a snapshot with %s, and keeps its own counts', (_, state) => {
     const policy = decayedCounts(size);
     policy.use(1, 0);

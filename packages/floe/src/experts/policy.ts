@@ -27,7 +27,7 @@ export interface PoolSize {
 
 /** The default policy: decayed counts of uses, of all experts, resident or not. */
 export interface DecayedCounts extends CachePolicy {
-  /** The counts as of `token`, [nLayers · nExperts, 2]: with the short memory, with the long one. Small enough to store at each visit. */
+  /** The counts as of `token`, a few numbers for each key: small enough to store at each visit. */
   snapshot(token: number): Float32Array<ArrayBuffer>;
   /**
    * Goes on from `state` as if its last token had been `token` (default 0), and forgets what it counted itself.
@@ -37,59 +37,70 @@ export interface DecayedCounts extends CachePolicy {
   restore(state: Float32Array, token?: number): void;
 }
 
-/** Tokens after which a use counts 1/e. The short memory follows a phrase, the long one a topic. */
-const SHORT_TOKENS = 8;
-const LONG_TOKENS = 128;
+/**
+ * Tokens after which a use counts 1/e, for each of the counts. Together they fall about as 1 / age, so that no one
+ * length of memory must be right: a phrase's, a paragraph's and a topic's.
+ */
+const MEMORIES = [2, 16, 64] as const;
+const N_COUNTS = MEMORIES.length;
+/** How many ages have their decay in a table; older uses are few. */
+const N_TABLE = 4096;
 
 /**
- * Decayed counts: score = short / 8 + long / 128, where each count grows by one with a use and falls by exp(-1 / tau)
- * with a token, tau 8 and 128. One pool for all layers, without quotas; but where there are slots for it, a layer keeps
- * as many as one of its tokens uses, unless every other slot is pinned.
+ * Decayed counts: score = sum of f(tau) / tau over tau = 2, 16, 64 tokens, where f(tau) grows by one with a use and falls
+ * by exp(-1 / tau) with a token. A layer that the token has not reached yet is scored as of the token before: else its
+ * experts would seem a token older than those of layers that had their chance. One pool for all layers, without quotas;
+ * but where there are slots for it, a layer keeps as many as one of its tokens uses, unless every other slot is pinned.
  */
 export function decayedCounts(size: PoolSize): DecayedCounts {
   const { nLayers, nExperts, nExpertsUsed, nSlots } = size;
   const nKeys = nLayers * nExperts;
-  // As of the token of the key's last use; what passed since is applied when it is asked for.
-  const short = new Float64Array(nKeys);
-  const long = new Float64Array(nKeys);
+  // [nKeys, N_COUNTS]: f(tau) / tau as of the key's last use; what passed since is applied when it is asked for.
+  const counts = new Float64Array(nKeys * N_COUNTS);
   const usedAt = new Float64Array(nKeys);
-  const shortLeft = decay(SHORT_TOKENS);
-  const longLeft = decay(LONG_TOKENS);
-  const victimOf = lowestWithFloor(size, nSlots >= nLayers * nExpertsUsed ? nExpertsUsed : 0);
+  /** The last token a layer was used by. */
+  const reachedBy = new Float64Array(nLayers);
+  const floor = nSlots >= nLayers * nExpertsUsed ? nExpertsUsed : 0;
+  const scan = lowestByLayer(size);
 
+  const left = decayTable();
+  const decayed = (key: number, token: number, i: number): number => {
+    const age = token - usedAt[key]!;
+    return counts[key * N_COUNTS + i]! * (left[age * N_COUNTS + i] ?? Math.exp(-age / MEMORIES[i]!));
+  };
   const score = (key: number, token: number): number => {
-    const nTokens = token - usedAt[key]!;
-    return (short[key]! * shortLeft(nTokens)) / SHORT_TOKENS + (long[key]! * longLeft(nTokens)) / LONG_TOKENS;
+    const asOf = reachedBy[(key / nExperts) | 0]! < token ? token - 1 : token;
+    return decayed(key, asOf, 0) + decayed(key, asOf, 1) + decayed(key, asOf, 2);
   };
   return {
     name: 'decayed',
-    use(key, token, weight = 1) {
-      const nTokens = token - usedAt[key]!;
-      short[key] = short[key]! * shortLeft(nTokens) + weight;
-      long[key] = long[key]! * longLeft(nTokens) + weight;
-      usedAt[key] = token;
-    },
-    victim: (resident, pinned, token) => victimOf(resident, pinned, (key) => score(key, token)),
     score,
-    snapshot(token) {
-      const state = new Float32Array(2 * nKeys);
-      for (let key = 0; key < nKeys; key++) {
-        state[2 * key] = short[key]! * shortLeft(token - usedAt[key]!);
-        state[2 * key + 1] = long[key]! * longLeft(token - usedAt[key]!);
-      }
-      return state;
+    use(key, token, weight = 1) {
+      for (let i = 0; i < N_COUNTS; i++) counts[key * N_COUNTS + i] = decayed(key, token, i) + weight / MEMORIES[i]!;
+      usedAt[key] = token;
+      reachedBy[Math.floor(key / nExperts)] = token;
     },
+    victim(resident, pinned, token) {
+      const layers = scan(resident, pinned, (key) => score(key, token));
+      return layers.lowestOf((layer) => layers.nResident[layer]! > floor) ?? layers.lowestOf(() => true);
+    },
+    snapshot: (token) => Float32Array.from(counts, (_, i) => decayed(Math.floor(i / N_COUNTS), token, i % N_COUNTS)),
     restore(state, token = 0) {
-      if (state.length !== 2 * nKeys || !state.every((count) => count >= 0 && count < Infinity)) {
-        throw unfit(state.length, 2 * nKeys);
+      if (state.length !== counts.length || !state.every((count) => count >= 0 && count < Infinity)) {
+        throw unfit(state.length, counts.length);
       }
-      for (let key = 0; key < nKeys; key++) {
-        short[key] = state[2 * key]!;
-        long[key] = state[2 * key + 1]!;
-      }
+      counts.set(state);
       usedAt.fill(token);
+      reachedBy.fill(token);
     },
   };
+}
+
+/** exp(-age / tau), [N_TABLE, N_COUNTS]: a scan asks for thousands. */
+function decayTable(): Float64Array {
+  return Float64Array.from({ length: N_TABLE * N_COUNTS }, (_, i) =>
+    Math.exp(-Math.floor(i / N_COUNTS) / MEMORIES[i % N_COUNTS]!),
+  );
 }
 
 /** Least recently used, one pool. Below one token's slots it hits nothing: what is needed soonest is always the oldest. */
@@ -105,27 +116,22 @@ export function lruGlobal(size: PoolSize): CachePolicy {
 export function lruPerLayer(size: PoolSize): CachePolicy {
   const { nLayers, nExperts, nSlots } = size;
   const { use, score } = recency(size);
-  const counts = new Int32Array(nLayers);
+  const scan = lowestByLayer(size);
   // What does not divide evenly goes to the first layers.
   const quota = (layer: number) => Math.floor(nSlots / nLayers) + (layer < nSlots % nLayers ? 1 : 0);
-  let wantedLayer = 0;
+  let wanted = 0;
   return {
     name: 'lru-per-layer',
     score,
     use(key, token, weight) {
-      wantedLayer = Math.floor(key / nExperts);
+      wanted = Math.floor(key / nExperts);
       use(key, token, weight);
     },
     victim(resident, pinned) {
-      const keys = [...resident];
-      counts.fill(0);
-      for (const key of keys) counts[Math.floor(key / nExperts)]!++;
-      const isFull = counts[wantedLayer]! >= quota(wantedLayer);
-      const gives = (key: number): boolean => {
-        const layer = Math.floor(key / nExperts);
-        return isFull ? layer === wantedLayer : counts[layer]! > quota(layer);
-      };
-      return lowest(keys, (key) => pinned(key) || !gives(key), score) ?? lowest(keys, pinned, score);
+      const layers = scan(resident, pinned, score);
+      const isFull = layers.nResident[wanted]! >= quota(wanted);
+      const gives = (layer: number) => (isFull ? layer === wanted : layers.nResident[layer]! > quota(layer));
+      return layers.lowestOf(gives) ?? layers.lowestOf(() => true);
     },
   };
 }
@@ -175,20 +181,28 @@ function lowest(resident: Iterable<number>, pinned: (key: number) => boolean, sc
 }
 
 /**
- * The same, but from layers that hold more than `floor` experts as long as one of these has a key to give. One pass:
- * a layer's count is known only at the end, so each layer's lowest is kept.
+ * The same, layer by layer, in one pass: how many a layer holds, which a policy may go by, is known only at the end.
+ * Each scan overwrites what the last one found.
  */
-function lowestWithFloor({ nLayers, nExperts }: PoolSize, floor: number) {
-  const counts = new Int32Array(nLayers);
+function lowestByLayer({ nLayers, nExperts }: PoolSize) {
+  const nResident = new Int32Array(nLayers);
   const leasts = new Float64Array(nLayers);
   const victims = new Int32Array(nLayers);
-  return (resident: Iterable<number>, pinned: (key: number) => boolean, score: Score): number | null => {
-    counts.fill(0);
+  /** The lowest key of the layers that give, or null. */
+  const lowestOf = (gives: (layer: number) => boolean): number | null => {
+    let best = -1;
+    for (let layer = 0; layer < nLayers; layer++) {
+      if (victims[layer]! >= 0 && gives(layer) && (best < 0 || leasts[layer]! < leasts[best]!)) best = layer;
+    }
+    return best < 0 ? null : victims[best]!;
+  };
+  return (resident: Iterable<number>, pinned: (key: number) => boolean, score: Score) => {
+    nResident.fill(0);
     leasts.fill(Infinity);
     victims.fill(-1);
     for (const key of resident) {
       const layer = (key / nExperts) | 0;
-      counts[layer]!++;
+      nResident[layer]!++;
       const value = score(key);
       const least = leasts[layer]!;
       // Pinned is asked last: few keys are a layer's lowest so far.
@@ -196,21 +210,8 @@ function lowestWithFloor({ nLayers, nExperts }: PoolSize, floor: number) {
       leasts[layer] = value;
       victims[layer] = key;
     }
-    const ofLayers = (gives: (layer: number) => boolean): number | null => {
-      let best = -1;
-      for (let layer = 0; layer < nLayers; layer++) {
-        if (victims[layer]! >= 0 && gives(layer) && (best < 0 || leasts[layer]! < leasts[best]!)) best = layer;
-      }
-      return best < 0 ? null : victims[best]!;
-    };
-    return ofLayers((layer) => counts[layer]! > floor) ?? ofLayers(() => true);
+    return { nResident, lowestOf };
   };
-}
-
-/** exp(-n / tau), from a table where n is a small whole number: a scan asks for thousands. */
-function decay(tau: number): (nTokens: number) => number {
-  const table = Float64Array.from({ length: 8 * tau }, (_, n) => Math.exp(-n / tau));
-  return (nTokens) => (nTokens < table.length ? (table[nTokens] ?? 1) : Math.exp(-nTokens / tau));
 }
 
 function unfit(length: number, expected: number): RequestError {
