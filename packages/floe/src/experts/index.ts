@@ -1,4 +1,11 @@
 export {
+  generateTrace,
+  TRACE_RECIPES,
+  type TraceRecipe,
+  type TraceRecipeName,
+} from './generateTrace.ts';
+export { shareReused } from './locality.ts';
+export {
   type CachePolicy,
   type DecayedCounts,
   decayedCounts,
@@ -7,6 +14,15 @@ export {
   lruPerLayer,
   type PoolSize,
 } from './policy.ts';
+export { type SimulateOptions, type Simulation, simulate } from './simulate.ts';
+export { belady } from './simulateBelady.ts';
+export {
+  type LayerCosts,
+  layerMs,
+  leastRunAhead,
+  type Schedule,
+  stallMs,
+} from './simulateCost.ts';
 export { ExpertSlots } from './slots.ts';
 export {
   DECODE,

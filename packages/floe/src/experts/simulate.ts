@@ -11,8 +11,8 @@ export interface SimulateOptions {
   readonly nWarmUpTokens?: number;
   /** Keys that lie in slots when the first token comes, as after a warm start. Default none. */
   readonly resident?: readonly number[];
-  /** Gives `stallMsPerToken`. */
-  readonly time?: { readonly costs: LayerCosts; readonly schedule: Schedule };
+  /** What to reckon `stallMsPerToken` by. Default nothing. */
+  readonly times?: readonly { readonly costs: LayerCosts; readonly schedule: Schedule }[];
 }
 
 /** Of the tokens after the warm-up. */
@@ -29,8 +29,8 @@ export interface Simulation {
   /** Layers with at least one miss. */
   readonly faultedLayersPerToken: number;
   readonly nTokensWithoutFault: number;
-  /** Beyond the GPU's own time, by `stallMs()`; NaN where no costs were given. */
-  readonly stallMsPerToken: number;
+  /** Beyond the GPU's own time, by `stallMs()`, for each of `times`. */
+  readonly stallMsPerToken: readonly number[];
 }
 
 /**
@@ -41,11 +41,12 @@ export interface Simulation {
  */
 export function simulate(trace: Trace, make: (size: PoolSize) => CachePolicy, options: SimulateOptions): Simulation {
   const { nLayers, nExperts, nExpertsUsed, nTokens, slotBytes } = trace;
-  const { nSlots, nWarmUpTokens = 0, resident = [], time } = options;
+  const { nSlots, nWarmUpTokens = 0, resident = [], times = [] } = options;
   if (nSlots < nExpertsUsed + 1) throw tooFewSlots(nSlots, nExpertsUsed + 1);
   const pool = new Pool(make({ nLayers, nExperts, nExpertsUsed, nSlots }), nSlots, nLayers * nExperts, resident);
   const missesOf = new Uint16Array(nLayers);
-  let [nHits, nMisses, nBytes, nFaults, nWithoutFault, stall] = [0, 0, 0, 0, 0, 0];
+  const stalls = times.map(() => 0);
+  let [nHits, nMisses, nBytes, nFaults, nWithoutFault] = [0, 0, 0, 0, 0];
   for (let token = 0; token < nTokens; token++) {
     const isCounted = token >= nWarmUpTokens;
     let nFaultsOfToken = 0;
@@ -62,7 +63,7 @@ export function simulate(trace: Trace, make: (size: PoolSize) => CachePolicy, op
     if (!isCounted) continue;
     nFaults += nFaultsOfToken;
     if (nFaultsOfToken === 0) nWithoutFault++;
-    if (time) stall += stallMs(time.costs, time.schedule, missesOf);
+    for (const [i, { costs, schedule }] of times.entries()) stalls[i]! += stallMs(costs, schedule, missesOf);
   }
   const n = Math.max(0, nTokens - nWarmUpTokens);
   return {
@@ -74,7 +75,7 @@ export function simulate(trace: Trace, make: (size: PoolSize) => CachePolicy, op
     bytesPerToken: nBytes / n,
     faultedLayersPerToken: nFaults / n,
     nTokensWithoutFault: nWithoutFault,
-    stallMsPerToken: time ? stall / n : Number.NaN,
+    stallMsPerToken: stalls.map((sum) => sum / n),
   };
 }
 
