@@ -36,12 +36,31 @@ export class Database {
     });
   }
 
+  /**
+   * Replaces a manifest by what became of it.
+   * @throws {StoreError} `store/evicted` when it is gone or has another generation.
+   */
+  replaceManifest(manifest: Manifest): Promise<void> {
+    return this.#write('strict', manifest.header.length, async (tx) => {
+      await checkGeneration(tx, manifest);
+      await tx.objectStore('manifests').put(manifest);
+    });
+  }
+
   /** The marks of `generation`; no record is read. */
   async marks(model: string, generation: string): Promise<Mark[]> {
     const all = await this.#connection.run('readonly', 'relaxed', (tx) =>
       tx.objectStore('marks').index('model').getAll(model),
     );
     return all.filter((mark) => mark.generation === generation);
+  }
+
+  /** Those of the marks that there are, for a few keys: what another tab has stored meanwhile. */
+  async marksOf({ model, generation }: Manifest, keys: readonly string[]): Promise<Mark[]> {
+    const found = await this.#connection.run('readonly', 'relaxed', (tx) =>
+      Promise.all(keys.map((key) => tx.objectStore('marks').get([model, key]))),
+    );
+    return found.filter((mark) => mark !== undefined && mark.generation === generation) as Mark[];
   }
 
   /**
@@ -52,11 +71,7 @@ export class Database {
   putRecords(manifest: Manifest, records: readonly PackedRecord[], neededBytes: number): Promise<void> {
     const { model, generation } = manifest;
     return this.#write('relaxed', neededBytes, async (tx) => {
-      const current = await tx.objectStore('manifests').get(model);
-      if (current?.generation !== generation) {
-        tx.abort();
-        throw superseded(model);
-      }
+      await checkGeneration(tx, manifest);
       await Promise.all(
         records.flatMap(({ key, bytes, sha256 }) => [
           tx.objectStore('records').put(bytes, [model, key]),
@@ -156,6 +171,14 @@ export class Database {
       },
     );
   }
+}
+
+/** The fence: within the transaction that writes, the manifest must be the one that the writer knows. */
+async function checkGeneration(tx: Transaction<'readwrite'>, { model, generation }: Manifest): Promise<void> {
+  const current = await tx.objectStore('manifests').get(model);
+  if (current?.generation === generation) return;
+  tx.abort();
+  throw superseded(model);
 }
 
 function deletions(tx: Transaction<'readwrite'>, keys: readonly [string, string][]): Promise<void>[] {

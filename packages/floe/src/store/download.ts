@@ -24,6 +24,8 @@ export interface Download {
   /** The file's bytes up to the tensors' data. */
   readonly header: Uint8Array;
   readonly plans: readonly RecordPlan[];
+  /** Those that are downloaded; the manifest is complete only if they are all. */
+  readonly needed: readonly RecordPlan[];
   /** This very file, stored whole before: only `sha256` is left to check, and it stays as it is unless that is right. */
   readonly stored?: Manifest | undefined;
   /** Of the whole file, in hex, where its source publishes it. */
@@ -45,29 +47,52 @@ export function modelId(url: string, source: { sizeBytes: number; version: strin
   return `${url}#${source.sizeBytes}${source.version === null ? '' : `#${source.version}`}`;
 }
 
+/** A manifest, and what its model has stored. */
+export interface Downloaded {
+  readonly manifest: Manifest;
+  /** SHA-256 of each record that is stored, by key. */
+  readonly hashes: Map<string, Uint8Array>;
+}
+
 /**
- * Downloads what is not stored yet and completes the manifest. One at a time for a model: callers hold its lock.
+ * Downloads what is needed and not stored yet, and completes the manifest if that is all. One at a time for a model:
+ * callers hold its lock.
  *
  * @throws {NetError} the source failed for as long as `sources/retry.ts` has patience, or changed; all stored stays.
  * @throws {StoreError} `store/quota`: all stored stays, but for the batch that did not fit.
  */
-export async function downloadModel(download: Download): Promise<Manifest> {
-  const { host, db, plans, source } = download;
+export async function downloadModel(download: Download): Promise<Downloaded> {
+  const { host, db, plans, needed, source } = download;
   const manifest = download.stored ?? (await begin(download));
-  const hashes = new Map<string, Uint8Array>();
-  const sizes = new Map(plans.map(({ key, sizeBytes }) => [key, sizeBytes]));
-  for (const mark of await db.marks(manifest.model, manifest.generation)) {
-    if (sizes.get(mark.key) === mark.sizeBytes) hashes.set(mark.key, mark.sha256);
-  }
-  const missing = plans.filter(({ key }) => !hashes.has(key));
-  if (hashes.size > 0 && missing.length > 0) {
-    const message = `${hashes.size} of ${plans.length} records were stored by an earlier, cut download.`;
+  const hashes = await storedHashes(db, manifest, plans);
+  const nStored = hashes.size;
+  const missing = needed.filter(({ key }) => !hashes.has(key));
+  if (nStored > 0 && missing.length > 0) {
+    const message = `${nStored} of ${plans.length} records were stored by an earlier, cut download.`;
     download.onNotice?.({ kind: 'resumed', message });
   }
   const fileSha256 = source.ranges
     ? await downloadByRanges(download, manifest, missing, hashes)
     : await downloadStream(download, manifest, missing, hashes);
-  return complete(host, db, manifest, plans, hashes, fileSha256);
+  if (hashes.size < plans.length) {
+    askToPersist(host);
+    return { manifest, hashes };
+  }
+  return { manifest: await complete(host, db, manifest, plans, hashes, fileSha256), hashes };
+}
+
+/** SHA-256 of each record that a mark says is stored; no record is read. */
+export async function storedHashes(
+  db: Database,
+  manifest: Manifest,
+  plans: readonly RecordPlan[],
+): Promise<Map<string, Uint8Array>> {
+  const hashes = new Map<string, Uint8Array>();
+  const sizes = new Map(plans.map(({ key, sizeBytes }) => [key, sizeBytes]));
+  for (const mark of await db.marks(manifest.model, manifest.generation)) {
+    if (sizes.get(mark.key) === mark.sizeBytes) hashes.set(mark.key, mark.sha256);
+  }
+  return hashes;
 }
 
 /** The manifest records are stored under: the one of a cut download of the same file and layout, or a new one. */
@@ -90,6 +115,7 @@ async function begin(download: Download): Promise<Manifest> {
     layout,
     fileBytes: source.sizeBytes,
     version: source.version,
+    ranges: source.ranges,
     header,
     headerSha256: hex(await host.sha256(header)),
     recordSha256s: new Uint8Array(0),
@@ -108,8 +134,8 @@ async function downloadByRanges(
   missing: readonly RecordPlan[],
   hashes: Map<string, Uint8Array>,
 ): Promise<string | null> {
-  const { host, db, source, plans, signal } = download;
-  const total = sumFileBytes(plans);
+  const { host, db, source, plans, needed, signal } = download;
+  const total = sumFileBytes(needed);
   const onBytes = counter(download, total, total - sumFileBytes(missing));
   for await (const records of fetchByRanges(source, missing, { signal, onBytes, rangeBytes: download.rangeBytes })) {
     await store(download, manifest, records, hashes);
@@ -168,7 +194,7 @@ async function downloadStream(
 }
 
 async function store(
-  { host, db, plans, signal }: Download,
+  { host, db, needed, signal }: Download,
   manifest: Manifest,
   records: readonly FetchedRecord[],
   hashes: Map<string, Uint8Array>,
@@ -178,7 +204,7 @@ async function store(
   const packed = await Promise.all(
     records.map(async ({ plan, bytes }) => ({ key: plan.key, bytes, sha256: await host.sha256(bytes) })),
   );
-  const neededBytes = plans.reduce((sum, { key, sizeBytes }) => sum + (hashes.has(key) ? 0 : sizeBytes), 0);
+  const neededBytes = needed.reduce((sum, { key, sizeBytes }) => sum + (hashes.has(key) ? 0 : sizeBytes), 0);
   await db.putRecords(manifest, packed, neededBytes);
   for (const { key, sha256 } of packed) hashes.set(key, sha256);
 }
@@ -199,7 +225,8 @@ async function checked(
   return found;
 }
 
-async function complete(
+/** Says that every record is stored, where each of `plans` has its hash. The manifest must be there still. */
+export async function complete(
   host: Host,
   db: Database,
   manifest: Manifest,
@@ -213,11 +240,17 @@ async function complete(
   });
   const rootSha256 = hex(await host.sha256(recordSha256s));
   const done: Manifest = { ...manifest, state: 'complete', recordSha256s, rootSha256, fileSha256 };
-  await db.putManifest(done);
-  // Asked for now that there is something worth keeping. Not awaited: Firefox asks the person, who may take a while.
-  // A refusal changes nothing.
-  host.storage?.persist().catch(() => false);
+  await db.replaceManifest(done);
+  askToPersist(host);
   return done;
+}
+
+/**
+ * Asks now that there is something worth keeping. Not awaited: Firefox asks the person, who may take a while. A refusal
+ * changes nothing.
+ */
+function askToPersist(host: Host): void {
+  host.storage?.persist().catch(() => false);
 }
 
 function counter({ host, onProgress }: Download, total: number, already: number): (nBytes: number) => void {

@@ -2,7 +2,7 @@
 import type { RecordPlan } from './record.ts';
 
 /** A record whose ranges are this near in the file is asked for with them: a request costs more than these bytes. */
-const GAP_BYTES = 4096;
+export const GAP_BYTES = 4096;
 
 export interface ByteRange {
   readonly offset: number;

@@ -114,13 +114,13 @@ export async function fetchRecord(source: ByteSource, plan: RecordPlan, signal?:
   throw new InternalError(`${source.name} ended without ${plan.key}.`);
 }
 
-interface Piece {
+export interface Piece {
   readonly offset: number;
   readonly bytes: Uint8Array;
 }
 
 /** Reads out of pieces of the file that are here; a read may cross from one piece into the next. */
-function pieceReader(pieces: readonly Piece[]) {
+export function pieceReader(pieces: readonly Piece[]) {
   const sorted = [...pieces].sort((a, b) => a.offset - b.offset);
   return async (offset: number, length: number): Promise<Uint8Array> => {
     const inside = sorted.find(

@@ -4,6 +4,8 @@ import type { Host } from '../host/index.ts';
 
 /** One downloader of a model at a time. */
 export const downloadLock = (model: string) => `floe:dl:${model}`;
+/** One tab at a time fetches in the background; others would fetch the same. Fenced writes need no lock. */
+export const backgroundLock = (model: string) => `floe:bg:${model}`;
 /** Shared by those who read a model's records; exclusive for who deletes them. */
 export const modelLock = (model: string) => `floe:model:${model}`;
 

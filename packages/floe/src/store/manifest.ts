@@ -4,7 +4,7 @@ import type { RecordPlan } from './record.ts';
 
 /**
  * A model in this origin's storage. Written first as 'downloading', which makes room for records, and last as
- * 'complete', when each record is stored: only then is the model used. `generation` is the fencing token: a record
+ * 'complete', when each record is stored. Before that the model is used only by who can fetch what is missing. `generation` is the fencing token: a record
  * is written only while the manifest has its generation.
  */
 export interface Manifest {
@@ -21,6 +21,8 @@ export interface Manifest {
   readonly layout: string;
   readonly fileBytes: number;
   readonly version: string | null;
+  /** Whether its server has ranges, so that a record can be fetched by itself; not known of older manifests. */
+  readonly ranges?: boolean;
   /** The file's bytes up to its tensors' data: what opens the model with no network. */
   readonly header: Uint8Array;
   readonly headerSha256: string;

@@ -17,6 +17,13 @@ export interface StoreProgress extends StoreStep {
   readonly notices: readonly StoreNotice[];
 }
 
+/** How much of a model is stored while it is used already. */
+export interface BackgroundProgress {
+  readonly storedBytes: number;
+  /** Of all its records. */
+  readonly totalBytes: number;
+}
+
 export function refetched(key: string): StoreNotice {
   return { kind: 'refetched', message: `${key} was damaged in the store and was downloaded again.` };
 }

@@ -4,47 +4,27 @@ import type { Host } from '../host/index.ts';
 import { isStorageForbidden } from './connection.ts';
 import { Database } from './database.ts';
 import { type Download, downloadModel, modelId } from './download.ts';
+import { LateSource } from './lateSource.ts';
 import { downloadLock, modelLock, shareLock, withLock } from './locks.ts';
-import { hex, layoutBytes, type Manifest } from './manifest.ts';
+import { type HeaderReader, lookUp, lookUpPart, type Ready } from './lookUp.ts';
+import { hex, type Manifest } from './manifest.ts';
 import { removeOldModels, sweepStore } from './models.ts';
 import type { StoreNotice, StoreProgress, StoreStep } from './notices.ts';
-import { PACKING_VERSION } from './pack.ts';
 import type { RecordPlan } from './record.ts';
 import { Sha256 } from './sha256.ts';
-import { type ByteSource, checkRange, type ModelSource } from './source.ts';
+import type { ByteSource, ModelSource } from './source.ts';
 import { type HttpOptions, openSource, storedName } from './sources/index.ts';
+import { storedWeights } from './storedWeights.ts';
 import { checkFileSha256, hashSource } from './verifyFile.ts';
-import { localWeights, memoryWeights, storedWeights, type WeightSource } from './weights.ts';
+import { type LateOptions, localWeights, memoryWeights, type WeightSource } from './weights.ts';
 
-export interface OpenWeightsOptions<G extends { readonly headerBytes: number }> extends HttpOptions {
-  /** `readGguf`, which reads the file's beginning and nothing else. */
-  readonly readHeader: (source: ByteSource, signal?: AbortSignal) => Promise<G>;
-  /** Which records the model has; the same header gives the same plans. */
-  readonly makePlans: (header: G) => readonly RecordPlan[];
+export interface OpenWeightsOptions<G extends { readonly headerBytes: number }>
+  extends HttpOptions,
+    LateOptions,
+    HeaderReader<G> {
   /** Of the whole file, in hex: checked before a record is handed out. */
   readonly sha256?: string;
   readonly onProgress?: (progress: StoreProgress) => void;
-  /** The most that one request asks for; 8 MiB by itself. */
-  readonly rangeBytes?: number;
-  /**
-   * Records that need not be here when `openWeights` returns: they are fetched when they are read, and in the
-   * background. Without effect where all of the file must come first: `sha256` is given, or the server has no ranges.
-   */
-  readonly later?: (plan: RecordPlan) => boolean;
-  /** 'off': what comes later is fetched only when it is read. 'on' by itself. */
-  readonly background?: 'on' | 'off';
-  /** Which of the missing records the background fetches next: one of those given. By itself the first. */
-  readonly order?: (missing: readonly RecordPlan[]) => RecordPlan | undefined;
-  /** The most that this model may take in storage. Records beyond are fetched each time they are read. */
-  readonly storageBytes?: number;
-  /** Hears when records that come later were stored, by whomever they were asked for. */
-  readonly onBackground?: (progress: BackgroundProgress) => void;
-}
-
-/** How much of a model's records is stored. */
-export interface BackgroundProgress {
-  readonly storedBytes: number;
-  readonly totalBytes: number;
 }
 
 export interface OpenedWeights<G> {
@@ -60,6 +40,7 @@ export interface OpenedWeights<G> {
 /**
  * Opens a model's weights. A URL that was downloaded before is opened without a request, network or none. Else it is
  * downloaded into this origin's storage, or, where there is none (Node), read into memory. Files are read in place.
+ * What may come `later` is not waited for.
  */
 export async function openWeights<G extends { readonly headerBytes: number }>(
   host: Host,
@@ -76,7 +57,7 @@ export async function openWeights<G extends { readonly headerBytes: number }>(
   }
   const source = await openSource(host, model, options);
   try {
-    return source.local ? await openLocal(source, options) : await openInMemory(source, options);
+    return source.local ? await openLocal(source, options) : await openInMemory(host, source, options);
   } catch (error) {
     await source.close();
     throw error;
@@ -101,6 +82,7 @@ async function openLocal<G extends { readonly headerBytes: number }>(
 }
 
 async function openInMemory<G extends { readonly headerBytes: number }>(
+  host: Host,
   source: ByteSource,
   options: OpenWeightsOptions<G>,
 ): Promise<OpenedWeights<G>> {
@@ -119,6 +101,8 @@ async function openInMemory<G extends { readonly headerBytes: number }>(
   const weights = await memoryWeights(source, plans, {
     signal: options.signal,
     notices,
+    clock: host.clock,
+    later: options.later,
     onBytes: (nBytes) => {
       loaded += nBytes;
       onProgress({ phase: 'download', loaded, total: source.sizeBytes });
@@ -155,45 +139,35 @@ async function openStored<G extends { readonly headerBytes: number }>(
   options: OpenWeightsOptions<G>,
 ): Promise<OpenedWeights<G>> {
   const db = new Database(host, factory);
-  const reopen = () => openSource(host, model, options);
-  const finish = async (ready: Ready<G>, from: 'network' | 'store', notices: readonly StoreNotice[]) => {
+  const finish = async (ready: Ready<G>, opened: ByteSource | null, notices: readonly StoreNotice[]) => {
     const { manifest, header, plans } = ready;
     const release = await shareLock(host, modelLock(manifest.model));
-    // The load's signal is over with the load: a record that is fetched again later has its reader's.
+    // The load's signal is over with the load: a record that is fetched later has its reader's.
     const { signal: _, ...later } = options;
-    const openAgain = () => openSource(host, model, later);
-    const weights = storedWeights({
-      host,
-      db,
-      manifest,
+    const source = new LateSource(() => openSource(host, model, { ...later, probeBytes: 1 }), opened);
+    if (ready.hashes.size === plans.length) await source.close();
+    const weights = storedWeights({ ...later, ...ready, host, db, notices, source, release });
+    return {
+      header,
       plans,
-      notices,
-      fetchedBytes: ready.fetchedBytes,
-      openSource: openAgain,
-      release,
-    });
-    return { header, plans, weights, name: url, fileBytes: manifest.fileBytes, from };
+      weights,
+      name: url,
+      fileBytes: manifest.fileBytes,
+      from: opened ? 'network' : 'store',
+    } as const;
   };
   try {
-    const isAsked = ({ fileSha256 }: Manifest) => isFile(fileSha256, options.sha256);
-    const ready = await lookUp(host, db, url, isAsked, options);
-    if (ready) return await finish(ready, 'store', []);
+    const ready = await lookUpUsable(host, db, url, () => true, options);
+    if (ready) return await finish(ready, null, []);
     await sweepStore(host, db);
     const notices: StoreNotice[] = [];
-    const downloaded = await download(host, db, url, reopen, notices, options);
-    await removeOldModels(host, db, downloaded.manifest);
-    return await finish(downloaded, 'network', notices);
+    const { source, ...downloaded } = await download(host, db, url, model, notices, options);
+    if (downloaded.manifest.state === 'complete') await removeOldModels(host, db, downloaded.manifest);
+    return await finish(downloaded, source, notices);
   } catch (error) {
     db.close();
     throw error;
   }
-}
-
-interface Ready<G> {
-  readonly manifest: Manifest;
-  readonly header: G;
-  readonly plans: readonly RecordPlan[];
-  readonly fetchedBytes: number;
 }
 
 /** Whether a file whose hash was found to be `known` (null: nobody asked yet) is the one that `wanted` names. */
@@ -201,59 +175,41 @@ function isFile(known: string | null, wanted: string | undefined): boolean {
   return wanted === undefined || known === wanted.toLowerCase();
 }
 
-/** The newest complete model of `url`, among those taken, whose every record is marked as stored; no record is read. */
-async function lookUp<G extends { readonly headerBytes: number }>(
+/** A model that can be used as it is stored: one that is complete, or lacks only what may come later. */
+async function lookUpUsable<G extends { readonly headerBytes: number }>(
   host: Host,
   db: Database,
   url: string,
   take: (manifest: Manifest) => boolean,
   options: OpenWeightsOptions<G>,
 ): Promise<Ready<G> | null> {
-  const newestFirst = (await db.manifestsOf(url)).sort((a, b) => b.order - a.order);
-  for (const manifest of newestFirst) {
-    if (manifest.state !== 'complete' || manifest.packingVersion !== PACKING_VERSION) continue;
-    if (!take(manifest)) continue;
-    if (hex(await host.sha256(manifest.header)) !== manifest.headerSha256) continue;
-    if (hex(await host.sha256(manifest.recordSha256s)) !== manifest.rootSha256) continue;
-    const header = await options.readHeader(headerSource(manifest), options.signal);
-    const plans = options.makePlans(header);
-    if (hex(await host.sha256(layoutBytes(plans))) !== manifest.layout) continue;
-    const marks = await db.marks(manifest.model, manifest.generation);
-    if (marks.length === manifest.nRecords) return { manifest, header, plans, fetchedBytes: 0 };
-  }
-  return null;
+  const { sha256, later, storageBytes } = options;
+  const isAsked = (manifest: Manifest) => take(manifest) && isFile(manifest.fileSha256, sha256);
+  const whole = await lookUp(host, db, url, isAsked, options);
+  if (whole || sha256 !== undefined || (!later && storageBytes === undefined)) return whole;
+  return lookUpPart(host, db, url, take, options, (plans) => neededFirst(plans, options));
 }
 
-/** The stored beginning of a file, standing for the whole. */
-function headerSource({ url, fileBytes, version, header }: Manifest): ByteSource {
-  const source: ByteSource = {
-    name: url,
-    sizeBytes: fileBytes,
-    version,
-    local: true,
-    ranges: true,
-    fetchedBytes: 0,
-    read: async (offset, length) => {
-      checkRange(source, offset, length);
-      // A reader may take more than it needs; behind the header there is nothing it looks at.
-      const bytes = new Uint8Array(length);
-      bytes.set(header.subarray(Math.min(offset, header.length), Math.min(offset + length, header.length)));
-      return bytes;
-    },
-    close: async () => undefined,
-  };
-  return source;
+/** Records that are stored before the model is used: all that are not to come later, as far as there is room for them. */
+function neededFirst(plans: readonly RecordPlan[], { later, storageBytes }: LateOptions): readonly RecordPlan[] {
+  let leftBytes = storageBytes ?? Number.POSITIVE_INFINITY;
+  return plans.filter((plan) => {
+    if (later?.(plan) || plan.sizeBytes > leftBytes) return false;
+    leftBytes -= plan.sizeBytes;
+    return true;
+  });
 }
 
+/** Resolves with the source open, for who has to fetch more from it. */
 async function download<G extends { readonly headerBytes: number }>(
   host: Host,
   db: Database,
   url: string,
-  reopen: () => Promise<ByteSource>,
+  model: ModelSource,
   notices: StoreNotice[],
   options: OpenWeightsOptions<G>,
-): Promise<Ready<G>> {
-  const source = await reopen().catch(async (error: unknown) => {
+): Promise<Ready<G> & { readonly source: ByteSource }> {
+  const source = await openSource(host, model, options).catch(async (error: unknown) => {
     // Whole, but not known to be the file that `sha256` names: to check that, the network is needed.
     throw (await lookUp(host, db, url, () => true, options)) ? error : await evictedOr(db, url, error);
   });
@@ -262,8 +218,6 @@ async function download<G extends { readonly headerBytes: number }>(
     const plans = options.makePlans(header);
     const headerBytes = await source.read(0, header.headerBytes, options.signal);
     const { signal, sha256, rangeBytes } = options;
-    const onProgress = reporter(options, notices);
-    const onNotice = (notice: StoreNotice) => notices.push(notice);
     const work: Download = {
       host,
       source,
@@ -271,25 +225,43 @@ async function download<G extends { readonly headerBytes: number }>(
       url,
       header: headerBytes,
       plans,
+      needed: neededOf(source, plans, options),
       sha256,
       signal,
-      onProgress,
-      onNotice,
+      onProgress: reporter(options, notices),
+      onNotice: (notice) => notices.push(notice),
       rangeBytes,
     };
     const id = modelId(url, source);
     return await withLock(host, downloadLock(id), signal, async () => {
       // Another tab may have stored it while this one waited; or it was stored before, and its hash not asked for.
-      const ready = await lookUp(host, db, url, ({ model }) => model === id, options);
-      const stored = ready?.manifest;
-      if (ready && isFile(ready.manifest.fileSha256, sha256)) return ready;
+      const isThis = ({ model }: Manifest) => model === id;
+      const usable = await lookUpUsable(host, db, url, isThis, options);
+      if (usable) return { ...usable, source };
+      const stored = (await lookUp(host, db, url, isThis, options))?.manifest;
       if (stored?.fileSha256 && sha256 !== undefined) checkFileSha256(source.name, sha256, stored.fileSha256);
-      const manifest = await downloadModel({ ...work, stored });
-      return { manifest, header, plans, fetchedBytes: source.fetchedBytes };
+      return { header, plans, source, ...(await downloadModel({ ...work, stored })) };
     });
-  } finally {
+  } catch (error) {
     await source.close();
+    throw error;
   }
+}
+
+/** What is downloaded before the model is used. A file that comes or is checked as a whole must fit as a whole. */
+function neededOf(
+  source: ByteSource,
+  plans: readonly RecordPlan[],
+  options: LateOptions & { readonly sha256?: string },
+): readonly RecordPlan[] {
+  if (source.ranges && options.sha256 === undefined) return neededFirst(plans, options);
+  const neededBytes = plans.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const availableBytes = options.storageBytes ?? Number.POSITIVE_INFINITY;
+  if (neededBytes <= availableBytes) return plans;
+  throw new StoreError('store/quota', `${source.name} takes ${neededBytes} bytes; it may take ${availableBytes}.`, {
+    remedy: 'Allow it more storage. In part a file is stored only from a server with ranges, and without `sha256`.',
+    details: { neededBytes, availableBytes },
+  });
 }
 
 /** A model that was complete and has lost records, with no network to get them: that is no network problem alone. */

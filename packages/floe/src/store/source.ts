@@ -13,12 +13,16 @@ export interface ByteSource {
   readonly ranges: boolean;
   /** Bytes of the file received over the network so far, those asked for twice twice. 0 where it is local. */
   readonly fetchedBytes: number;
-  /** Exactly `length` bytes from `offset`. `onBytes` hears of them as they arrive, each once. */
+  /**
+   * Exactly `length` bytes from `offset`. `onBytes` hears of them as they arrive, each once. A network that brings
+   * nothing for `patienceMs` is an error; without it, for as long as a download has patience.
+   */
   readonly read: (
     offset: number,
     length: number,
     signal?: AbortSignal,
     onBytes?: (nBytes: number) => void,
+    patienceMs?: number,
   ) => Promise<Uint8Array>;
   /** The whole file from its first byte, in pieces of any size; there where `ranges` is false. */
   readonly stream?: (signal?: AbortSignal) => AsyncIterable<Uint8Array>;

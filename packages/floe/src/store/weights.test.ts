@@ -1,5 +1,6 @@
 /** Records read where nothing is stored: whole, right, and not held longer than they are needed. */
 import { describe, expect, it } from 'vitest';
+import { nodeHost } from '../host/node.ts';
 import type { RecordPlan } from './record.ts';
 import type { ByteSource } from './source.ts';
 import { memoryWeights } from './weights.ts';
@@ -46,7 +47,7 @@ const right = (plan: RecordPlan) => {
 describe('memoryWeights', () => {
   it('by ranges fetches a record when it is read, and holds none', async () => {
     const counted = source(true);
-    const weights = await memoryWeights(counted.source, plans, { notices: [] });
+    const weights = await memoryWeights(counted.source, plans, { notices: [], clock: nodeHost(null).clock });
     expect(counted.nReads()).toBe(0);
     for (const plan of plans) expect(right(plan).equals(await weights.read(plan))).toBe(true);
     const once = counted.nReads();
@@ -56,7 +57,7 @@ describe('memoryWeights', () => {
 
   it('from a stream lets a large record go as it is read; small ones can be read again without a pass', async () => {
     const counted = source(false);
-    const weights = await memoryWeights(counted.source, plans, { notices: [] });
+    const weights = await memoryWeights(counted.source, plans, { notices: [], clock: nodeHost(null).clock });
     for (const plan of plans) expect(right(plan).equals(await weights.read(plan))).toBe(true);
     expect(right(plans[0]!).equals(await weights.read(plans[0]!))).toBe(true);
     expect(counted.nStreams()).toBe(1);

@@ -94,7 +94,7 @@ function rangedSource(host: Host, info: RequestInfo, pinned: Pinned, prefix: Uin
     get fetchedBytes() {
       return fetchedBytes;
     },
-    read: async (offset, length, signal, onBytes) => {
+    read: async (offset, length, signal, onBytes, patienceMs = READ_POLICY.withinMs) => {
       checkRange(source, offset, length);
       const both = signal ? AbortSignal.any([signal, life.signal]) : life.signal;
       const bytes = new Uint8Array(length);
@@ -104,7 +104,8 @@ function rangedSource(host: Host, info: RequestInfo, pinned: Pinned, prefix: Uin
       let filled = known.length;
       if (filled > 0) onBytes?.(filled);
       if (filled === length) return bytes;
-      await withRetries(host, READ_POLICY, both, async (progressed) => {
+      const policy = { ...READ_POLICY, withinMs: patienceMs };
+      await withRetries(host, policy, both, async (progressed) => {
         const first = offset + filled;
         const response = await request(host, info, { range: [first, offset + length - 1], signal: both });
         await checkAnswer(info, pinned, response, first, offset + length - 1);
