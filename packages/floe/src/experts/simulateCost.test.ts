@@ -20,16 +20,16 @@ const misses = [0, 2, 0, 1];
 
 describe('stallMs', () => {
   it('sync: every layer waits for its route, then for its uploads', () => {
-    expect(stallMs(arctic, 'sync', noMiss)).toBe(4 * 9);
-    expect(stallMs(arctic, 'sync', misses)).toBe(4 * 9 + 3 * (5 + 0.5));
+    expect(stallMs(arctic, 'sync', noMiss)).toBe(9 + 4 * 9);
+    expect(stallMs(arctic, 'sync', misses)).toBe(9 + 4 * 9 + 3 * (5 + 0.5));
   });
   it('0 ahead: the dense work hides as much of both', () => {
-    expect(stallMs(arctic, 0, noMiss)).toBe(4 * (9 - 3));
-    expect(stallMs(arctic, 0, misses)).toBe(2 * (9 - 3) + (9 + 10 - 3) + (9 + 5 - 3) + 3 * 0.5);
+    expect(stallMs(arctic, 0, noMiss)).toBe(9 + 4 * (9 - 3));
+    expect(stallMs(arctic, 0, misses)).toBe(9 + 2 * (9 - 3) + (9 + 10 - 3) + (9 + 5 - 3) + 3 * 0.5);
     // Where the router comes after the dense work nothing does: as if in turns.
     expect(stallMs(mixtral, 0, misses)).toBe(stallMs(mixtral, 'sync', misses));
   });
-  it('n ahead: only the layers with a miss wait, and the token once', () => {
+  it('n ahead: only the layers with a miss wait, and the token itself', () => {
     expect(stallMs(arctic, 1, noMiss)).toBe(9);
     expect(stallMs(arctic, 1, misses)).toBe(9 + (9 + 10 - 3) + (9 + 5 - 3) + 3 * 0.5);
   });

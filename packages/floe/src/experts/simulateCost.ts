@@ -48,8 +48,8 @@ export function stallMs(costs: LayerCosts, schedule: Schedule, nMisses: ArrayLik
   const waitMs = costs.readBackMs + costs.submitMs;
   const { uploadMs, uploadQueueMs, skippedMs } = costs;
   const nLayers = nMisses.length;
-  // Of the token's own id, unless every layer waits anyway.
-  let sum = schedule === 'sync' || schedule === 0 ? 0 : waitMs;
+  // For the token's own id.
+  let sum = waitMs;
   for (let layer = 0; layer < nLayers; layer++) {
     const copyMs = nMisses[layer]! * uploadMs;
     sum += nMisses[layer]! * uploadQueueMs;
