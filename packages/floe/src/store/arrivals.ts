@@ -1,7 +1,8 @@
 /**
  * Records on their way from a server of ranges, while a model already answers. Decides which bytes are asked for next,
  * and asks.
- *  1. No byte of a record is asked for twice, whoever waits for it, unless a request failed.
+ *  1. No byte of a record is asked for twice, whoever waits for it, unless a request failed. (Gaps of some KiB between
+ *     what is missing are, since a request costs more.)
  *  2. What is demanded is asked for at once, a request for each range, up to six at a time.
  *  3. While anything is demanded no guess is begun; one in flight ends at its piece's border.
  *  4. The background has one request at a time, and begins it only when nothing was demanded for a little while.
@@ -61,6 +62,7 @@ export class Arrivals {
   readonly #arrivals = new Map<string, Arrival>();
   readonly #inFlight = new Set<InFlight>();
   readonly #life = new AbortController();
+  #nDemanding = 0;
   #demandedAt = Number.NEGATIVE_INFINITY;
   #resting = false;
   #pumping = false;
@@ -95,6 +97,17 @@ export class Arrivals {
       arrival.nReaders[reader]--;
       if (reader === 'demand') this.#demandedAt = this.#options.clock.now();
       if (nReaders(arrival) === 0) this.#fail(arrival, abortedError());
+      this.#pumpSoon();
+    }
+  }
+
+  /** Runs what is about to demand something; no guess is begun meanwhile. */
+  async demanding<T>(work: () => Promise<T>): Promise<T> {
+    this.#nDemanding++;
+    try {
+      return await work();
+    } finally {
+      this.#nDemanding--;
       this.#pumpSoon();
     }
   }
@@ -137,6 +150,7 @@ export class Arrivals {
     if (demanded.length > 0) {
       return nDemands < N_DEMANDED ? firstRun('demand', demanded, this.#options.rangeBytes ?? Infinity) : null;
     }
+    if (this.#nDemanding > 0) return null;
     const ahead = wanted('ahead');
     if (ahead.length > 0) return nAhead < N_AHEAD ? firstRun('ahead', ahead, this.pieceBytes) : null;
     const background = wanted('background');

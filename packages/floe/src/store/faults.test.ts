@@ -14,8 +14,8 @@ beforeAll(async () => {
 });
 afterAll(() => server[Symbol.asyncDispose]());
 
-/** Opens the model and reads all of it; throws on a wrong byte. */
-async function visit(host: Host): Promise<void> {
+/** Opens the model and reads all of it, downloaded before or as it is read; throws on a wrong byte. */
+async function visit(host: Host, late: boolean): Promise<void> {
   const opened = await openWeights(host, server.url, {
     readHeader: async (source, signal) => {
       await source.read(0, headerBytes, signal);
@@ -24,6 +24,8 @@ async function visit(host: Host): Promise<void> {
     makePlans: () => plans,
     probeBytes: 4_096,
     rangeBytes: 16_384,
+    // The background would call in another order each time.
+    ...(late ? { later: ({ key }) => key.includes('expert'), background: 'off' } : {}),
   });
   try {
     for (const plan of plans) {
@@ -73,7 +75,10 @@ function failing(host: Host, nth: number, times: number): { host: Host; count: (
 /** Of a stalled body and a blocked database: sleeps that must not end at once. */
 const DEADLINES_MS = [20_000, 5_000];
 
-describe('the nth call fails', () => {
+describe.each([
+  ['all first', false],
+  ['what comes later as it is read', true],
+])('the nth call fails: %s', (_, late) => {
   // The clock of these visits flies: what counts is what happens, not how long the pauses are.
   const hastyHost = () => {
     const host = testHost();
@@ -87,24 +92,26 @@ describe('the nth call fails', () => {
 
   it('once: the visit succeeds all the same, for every n', async () => {
     const counting = failing(hastyHost(), Number.POSITIVE_INFINITY, 0);
-    await visit(counting.host);
+    await visit(counting.host, late);
     for (let n = 1; n <= counting.count(); n++) {
       const host = hastyHost();
-      await expect(visit(failing(host, n, 1).host), `call ${n} of ${counting.count()}`).resolves.toBeUndefined();
+      await expect(visit(failing(host, n, 1).host, late), `call ${n} of ${counting.count()}`).resolves.toBeUndefined();
     }
   });
 
   it('and all after it: the error is typed, and a visit on a sound host heals, for every n', async () => {
     const counting = failing(hastyHost(), Number.POSITIVE_INFINITY, 0);
-    await visit(counting.host);
+    await visit(counting.host, late);
     for (let n = 1; n <= counting.count(); n += 2) {
       const host = hastyHost();
-      const error = await visit(failing(host, n, Number.POSITIVE_INFINITY).host).catch((thrown: unknown) => thrown);
+      const error = await visit(failing(host, n, Number.POSITIVE_INFINITY).host, late).catch(
+        (thrown: unknown) => thrown,
+      );
       if (error !== undefined) {
         expect(error, `call ${n}`).toBeInstanceOf(FloeError);
-        expect((error as FloeError).code, `call ${n}: ${error}`).toMatch(/^(net|store)\//);
+        expect((error as FloeError).code, `call ${n}: ${error}`).toMatch(/^(net|store|experts)\//);
       }
-      await expect(visit(host), `after call ${n}`).resolves.toBeUndefined();
+      await expect(visit(host, late), `after call ${n}`).resolves.toBeUndefined();
     }
   });
 });

@@ -94,12 +94,12 @@ class StoredWeights implements WeightSource {
 
   readonly read = async (plan: RecordPlan, signal?: AbortSignal, urgency: Urgency = 'demand'): Promise<Uint8Array> => {
     throwIfAborted(signal);
-    if (!this.isNear(plan)) await this.#findStored([plan]);
-    const waiting = this.#queue.get(plan.key);
-    // A copy: what is handed out may be transferred away.
-    if (waiting) return waiting.slice();
-    if (!this.isNear(plan)) return this.#fetchMissing(plan, urgency, signal);
-    return this.#reads.run(urgency, signal, () => this.#readStored(plan, signal));
+    if (this.isNear(plan)) return this.#readNear(plan, urgency, signal);
+    const work = async () => {
+      await this.#findStored([plan]);
+      return this.isNear(plan) ? this.#readNear(plan, urgency, signal) : this.#fetchMissing(plan, urgency, signal);
+    };
+    return urgency === 'demand' ? this.#arrivals.demanding(work) : work();
   };
 
   readonly close = async (): Promise<void> => {
@@ -113,6 +113,13 @@ class StoredWeights implements WeightSource {
     db.close();
     await source.close();
   };
+
+  async #readNear(plan: RecordPlan, urgency: Urgency, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    const waiting = this.#queue.get(plan.key);
+    // A copy: what is handed out may be transferred away.
+    if (waiting) return waiting.slice();
+    return this.#reads.run(urgency, signal, () => this.#readStored(plan, signal));
+  }
 
   async #readStored(plan: RecordPlan, signal: AbortSignal | undefined): Promise<Uint8Array> {
     const { host, db, manifest, hashes } = this.#options;
@@ -181,9 +188,10 @@ class StoredWeights implements WeightSource {
       if (error instanceof StoreError) return [];
       throw error;
     });
-    const sizes = new Map(some.map((plan) => [plan.key, plan]));
-    const found = marks.filter(({ key, sizeBytes }) => sizes.get(key)?.sizeBytes === sizeBytes);
-    for (const { key, sha256 } of found) this.#queue.found(sizes.get(key)!, sha256);
+    const byKey = new Map(some.map((plan) => [plan.key, plan]));
+    const found = marks.filter(({ key, sizeBytes }) => byKey.get(key)?.sizeBytes === sizeBytes);
+    for (const { key, sha256 } of found) this.#queue.found(byKey.get(key)!, sha256);
+    if (found.length > 0) this.#stored();
     return found.length > 0;
   }
 

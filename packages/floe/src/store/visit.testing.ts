@@ -5,6 +5,8 @@ import { testModel } from './host.testing.ts';
 import { hex } from './manifest.ts';
 import type { OpenedWeights, OpenWeightsOptions } from './openWeights.ts';
 import { packRecord } from './pack.ts';
+import type { RecordPlan } from './record.ts';
+import type { WeightSource } from './weights.ts';
 
 const { file, headerBytes, plans } = testModel();
 
@@ -29,10 +31,13 @@ export function offline(host: Host): Host {
 
 /** Reads every record and compares it with the file's, packed. */
 export async function expectRight({ weights }: OpenedWeights<TestHeader>): Promise<void> {
-  for (const plan of plans) {
-    const expected = await packRecord(plan, async (offset, length) => file.subarray(offset, offset + length));
-    expect(hex(await weights.read(plan)), plan.key).toBe(hex(expected));
-  }
+  for (const plan of plans) await expectRecord(weights, plan);
+}
+
+/** Reads one record and compares it with the file's, packed. */
+export async function expectRecord(weights: WeightSource, plan: RecordPlan): Promise<void> {
+  const expected = await packRecord(plan, async (offset, length) => file.subarray(offset, offset + length));
+  expect(hex(await weights.read(plan)), plan.key).toBe(hex(expected));
 }
 
 /** Changes what the database holds behind the store's back. */
