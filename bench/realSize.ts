@@ -1,7 +1,8 @@
 /**
- * `pnpm bench:real-size [--layers N] [--gpu 1GiB] [--small-gpu 512MiB] [--memory 1GiB] [--tokens N] [--experts N]
- * [--no-reference] [--json]`: a slice of Arctic at its true size (7168 wide, 128 experts of 58.8 MB a layer), served from
- * nowhere and run in Chromium within two GPU budgets. With the defaults it moves some 2 GB; a temporary folder holds them.
+ * `node packages/devkit/run.mjs bench/realSize.ts [--layers N] [--gpu 1GiB] [--small-gpu 512MiB] [--memory 1GiB]
+ * [--tokens N] [--experts N] [--no-reference] [--json]`: a slice of Arctic at its true size (7168 wide, 128 experts of
+ * 58.8 MB a layer), served from nowhere and run in Chromium within two GPU budgets. With the defaults some 2 GB come over
+ * the network of this machine and lie in a temporary folder until it ends.
  */
 import { parseArgs } from 'node:util';
 import { type VirtualModel, virtualModel } from '@floe/testkit/virtualModel';
