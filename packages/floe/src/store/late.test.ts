@@ -289,6 +289,16 @@ describe('the background', () => {
     await expectRight((await going).opened);
   });
 
+  it('that was ended with the last record stored, but before it said so, is complete at the next visit', async () => {
+    await end((await backgroundVisit()).opened);
+    const db = new Database(host, host.indexedDB!);
+    const [manifest] = await db.manifestsOf(server.url);
+    await db.putManifest({ ...manifest!, state: 'downloading', recordSha256s: new Uint8Array(0), rootSha256: '' });
+    await end(await visit({}, offline(host)));
+    expect((await db.manifestsOf(server.url))[0]).toEqual(manifest);
+    db.close();
+  });
+
   it('of a second tab takes over when the first is closed', async () => {
     server.fail({ kind: 'slow', pauseMs: 5, pieceBytes: 1_024 });
     const one = await visit({ background: 'on', rangeBytes: 2_048 });

@@ -3,11 +3,12 @@
  * word, so each record is hashed at its first read of a session; one that is not what was stored is fetched again, and
  * never used.
  */
-import { FloeError, orAborted, StoreError, throwIfAborted } from '../errors/index.ts';
+import { FloeError, StoreError, throwIfAborted } from '../errors/index.ts';
 import type { Host } from '../host/index.ts';
 import { Arrivals, absentIfUnreachable } from './arrivals.ts';
 import { fetchInBackground } from './background.ts';
 import type { Database } from './database.ts';
+import { DemandFirst } from './demandFirst.ts';
 import { complete } from './download.ts';
 import { fetchRecord } from './fetchRecords.ts';
 import type { LateSource } from './lateSource.ts';
@@ -85,8 +86,11 @@ class StoredWeights implements WeightSource {
   }
 
   start(): void {
-    if (this.#isComplete || this.#options.background === 'off') return;
-    this.#background = this.#fetchInBackground();
+    if (this.#isComplete) return;
+    this.#background =
+      this.#options.background === 'off' ? this.#completed() : this.#fetchInBackground().then(() => this.#completed());
+    // What it fails of, beside the network, is a bug: whoever closes the weights hears of it.
+    this.#background.catch(() => undefined);
   }
 
   readonly isNear = ({ key }: RecordPlan): boolean =>
@@ -106,12 +110,12 @@ class StoredWeights implements WeightSource {
     const { release, db, source } = this.#options;
     this.#life.abort();
     this.#arrivals.close();
-    await this.#background;
-    await this.#queue.isIdle();
-    await this.#completing;
+    await Promise.allSettled([this.#background, this.#queue.isIdle()]);
+    await Promise.allSettled([this.#completing]);
     release();
     db.close();
     await source.close();
+    await Promise.all([this.#background, this.#completing]);
   };
 
   async #readNear(plan: RecordPlan, urgency: Urgency, signal: AbortSignal | undefined): Promise<Uint8Array> {
@@ -172,9 +176,7 @@ class StoredWeights implements WeightSource {
         order,
         signal: this.#life.signal,
       });
-      await this.#completed();
     } catch (error) {
-      // Closed meanwhile. Nobody else waits for the background, so nothing else may come out of it unheard.
       if (!this.#life.signal.aborted) throw error;
     }
   }
@@ -199,6 +201,7 @@ class StoredWeights implements WeightSource {
     const { manifest, onBackground } = this.#options;
     onBackground?.({ storedBytes: this.storedBytes, totalBytes: manifest.totalBytes });
     this.#completing = this.#completed();
+    this.#completing.catch(() => undefined);
   }
 
   async #completed(): Promise<void> {
@@ -212,37 +215,6 @@ class StoredWeights implements WeightSource {
       if (!(error instanceof FloeError)) throw error;
     }
   }
-}
-
-/** Reads of the store, of which guesses begin only while nothing is demanded. */
-class DemandFirst {
-  #nDemands = 0;
-  #calm: { promise: Promise<void>; resolve: () => void } | null = null;
-
-  async run<T>(urgency: Urgency, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-    if (urgency === 'ahead') {
-      while (this.#calm) await orAborted(this.#calm.promise, signal);
-      return work();
-    }
-    this.#nDemands++;
-    this.#calm ??= deferred();
-    try {
-      return await work();
-    } finally {
-      if (--this.#nDemands === 0) {
-        this.#calm?.resolve();
-        this.#calm = null;
-      }
-    }
-  }
-}
-
-function deferred() {
-  let resolve = () => {};
-  const promise = new Promise<void>((yes) => {
-    resolve = yes;
-  });
-  return { promise, resolve };
 }
 
 async function repair(
