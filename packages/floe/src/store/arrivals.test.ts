@@ -245,6 +245,31 @@ describe('the background', () => {
   });
 });
 
+it('no guess is begun while somebody looks whether to demand something; a demand is', async () => {
+  const arrivals = start();
+  let looked = () => {};
+  const looking = arrivals.demanding(
+    () =>
+      new Promise<void>((resolve) => {
+        looked = resolve;
+      }),
+  );
+  const guesses = [arrivals.fetch(second, 'ahead'), arrivals.fetch(third, 'background')];
+  await settled();
+  expect(asked).toEqual([]);
+  const demand = arrivals.fetch(first, 'demand');
+  await settled();
+  expect(asked).toHaveLength(3);
+  for (const each of [...asked]) await each.answer();
+  await demand;
+  expect(asked).toHaveLength(3);
+  looked();
+  await looking;
+  nowMs += 1_000;
+  await answerAll();
+  await Promise.all(guesses);
+});
+
 describe('a read ahead', () => {
   it('is not begun while something is demanded, and goes before the background', async () => {
     const arrivals = start();
