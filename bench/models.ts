@@ -5,9 +5,19 @@ import { seeded } from '@floe/testkit/seeded';
 import { Runner } from '../packages/floe/src/generate/index.ts';
 import { readGguf } from '../packages/floe/src/gguf/index.ts';
 import { type Device, whole } from '../packages/floe/src/gpu/index.ts';
+import { systemClock } from '../packages/floe/src/host/index.ts';
 import { argmax } from '../packages/floe/src/kernels/index.ts';
 import { KvCache } from '../packages/floe/src/kv/index.ts';
-import { makeActivations, placeModel, planModel, recordStep, ropeAngles } from '../packages/floe/src/model/index.ts';
+import {
+  makeActivations,
+  placeModel,
+  planModel,
+  recordChunk,
+  recordDecode,
+  recordHead,
+  recordSpan,
+  ropeAngles,
+} from '../packages/floe/src/model/index.ts';
 import { packRecord } from '../packages/floe/src/store/index.ts';
 import { jobsOf } from './graphs.ts';
 import { type Row, round } from './report.ts';
@@ -34,7 +44,7 @@ type PlacedModel = Awaited<ReturnType<typeof placeModel>>;
 
 /** Prefill of a prompt and greedy decoding behind it, each token waited for as an answer does. */
 async function tokensPerSecond(device: Device, model: PlacedModel, name: string): Promise<Row> {
-  const runner = new Runner(device, model, CONTEXT);
+  const runner = new Runner(device, model, CONTEXT, systemClock);
   await runner.warmUp();
   const random = seeded('bench');
   const ids = Array.from({ length: PROMPT_TOKENS }, () => random.int(0, model.plan.nVocab - 1));
@@ -88,7 +98,7 @@ async function decodeBreakdown(device: Device, model: PlacedModel, name: string)
 async function breakdown(device: Device, model: PlacedModel, name: string, nTokens: number): Promise<Row[]> {
   const { plan } = model;
   const kv = new KvCache(device, plan.shape, CONTEXT);
-  const s = makeActivations(device, plan, nTokens, 1);
+  const s = makeActivations(device, plan, { chunkTokens: nTokens, spanTokens: nTokens, logitRows: 1 });
   // The middle of the decoding that is timed above.
   const first = nTokens === 1 ? PROMPT_TOKENS + DECODED_TOKENS / 2 : 0;
   const slots = Uint32Array.from({ length: nTokens }, (_, i) => first + i);
@@ -99,7 +109,12 @@ async function breakdown(device: Device, model: PlacedModel, name: string, nToke
   device.write(s.angles.buffer, 0, bytesOf(ropeAngles(plan.shape, model.ropeFreqs, first, nTokens)));
   const sampled = device.buffers.storage('other', 'sampled', 256);
   const { graph, jobs } = await jobsOf(device, s.fault, (rec) => {
-    recordStep(rec, model, kv, s, nTokens, 'last');
+    if (nTokens === 1) recordDecode(rec, model, kv, s);
+    else {
+      recordChunk(rec, model, kv, s, nTokens);
+      if (plan.shape.nExperts > 0) recordSpan(rec, model, s, nTokens);
+      recordHead(rec, model, s, s.headIn, 1);
+    }
     argmax(rec, { logits: s.logits, sampled: whole(sampled), tokens: s.tokens, nVocab: plan.nVocab });
   });
   const best: Time[] = jobs.map(() => NEVER);

@@ -1,13 +1,12 @@
 // Top-k gating.  Each expert counts how many beat it (ties: the lower id wins); the k with fewer than k are chosen, in
 // rank order.  No sort, no barrier, the same on every adapter.  Weights are exp(logit - max), the sum is the reader's.
+#import <slots>
+
 struct Params { nExperts: u32, nExpertsUsed: u32, logitStride: u32, layer: u32, allStage: u32, absent: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> logits: array<f32>;               // [T, nExperts]
-@group(0) @binding(2) var<storage, read> pageTable: array<u32>;            // [nLayers, nExperts] slot or absent
 @group(0) @binding(3) var<storage, read_write> ids: array<u32>;            // [T, nExpertsUsed]
 @group(0) @binding(4) var<storage, read_write> routeWeights: array<f32>;   // [T, nExpertsUsed]
-@group(0) @binding(5) var<storage, read_write> slots: array<u32>;          // [T, nExpertsUsed]
-@group(0) @binding(6) var<storage, read_write> faultFlag: array<atomic<u32>>;
 
 // NaN by its bits: a comparison may be folded away. It never wins: it becomes the least f32, every number at least the
 // next, and infinities finite, for their difference would be NaN.
@@ -20,7 +19,7 @@ fn ordered(value: f32) -> f32 {
 fn route(@builtin(global_invocation_id) id: vec3u) {
   let expert = id.x; let token = id.y;
   // A miss further up: this layer's input is not there yet.
-  if (expert >= params.nExperts || atomicLoad(&faultFlag[0]) < params.allStage) { return; }
+  if (expert >= params.nExperts || behindMiss(params.allStage)) { return; }
   let row = token * params.logitStride;
   let mine = ordered(logits[row + expert]);
   var rank = 0u; var greatest = mine;
@@ -31,9 +30,7 @@ fn route(@builtin(global_invocation_id) id: vec3u) {
   }
   if (rank >= params.nExpertsUsed) { return; }
   let at = token * params.nExpertsUsed + rank;
-  let slot = pageTable[params.layer * params.nExperts + expert];
   ids[at] = expert;
   routeWeights[at] = exp(max(mine - greatest, -80.0));
-  slots[at] = slot;
-  if (slot == params.absent) { atomicMin(&faultFlag[0], params.allStage); }
+  place(at, expert);
 }

@@ -30,6 +30,11 @@ declare module '#shaders/groupByExpert.wgsl' {
   export default shader;
 }
 
+declare module '#shaders/lookup.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ ids: 'read'; waveTable: 'read'; slots: 'readWrite' }, { nPairs: 'u32'; stage: 'u32' }, never, never>;
+  export default shader;
+}
+
 declare module '#shaders/matmulCooperative.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ main: 'read'; side: 'read'; x: 'read'; y: 'readWrite' }, { nOut: 'u32'; nRows: 'u32'; nGroups: 'u32'; nColumns: 'u32'; nExperts: 'u32'; pairsPerX: 'u32'; xStride: 'u32'; yStride: 'u32'; xOffset: 'u32'; yOffset: 'u32'; mainBase: 'u32'; sideBase: 'u32'; slotStride: 'u32'; firstSlot: 'u32'; nSlots: 'u32'; stage: 'u32' }, never, 'unpack' | 'columns' | 'output' | 'lanes'>;
   export default shader;
@@ -61,7 +66,7 @@ declare module '#shaders/ropeAppend.wgsl' {
 }
 
 declare module '#shaders/route.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ logits: 'read'; pageTable: 'read'; ids: 'readWrite'; routeWeights: 'readWrite'; slots: 'readWrite'; faultFlag: 'readWrite' }, { nExperts: 'u32'; nExpertsUsed: 'u32'; logitStride: 'u32'; layer: 'u32'; allStage: 'u32'; absent: 'u32' }, never, never>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ logits: 'read'; ids: 'readWrite'; routeWeights: 'readWrite' }, { nExperts: 'u32'; nExpertsUsed: 'u32'; logitStride: 'u32'; layer: 'u32'; allStage: 'u32'; absent: 'u32' }, never, 'slots'>;
   export default shader;
 }
 
@@ -136,6 +141,16 @@ declare module '#shaders/parts/output_swiglu.wgsl' {
 }
 
 declare module '#shaders/parts/pairs_interleaved.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/slots_later.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/slots_paged.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
 }

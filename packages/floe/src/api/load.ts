@@ -65,7 +65,7 @@ async function makeReady(
     const onProgress = (loaded: number, total: number) =>
       progress({ phase: 'upload', loaded, total, notices: weights.notices });
     const placed = await placeModel(device, plan, weights, { signal, onProgress });
-    return { placed, runner: new Runner(device, placed, context) };
+    return { placed, runner: new Runner(device, placed, context, host.clock) };
   });
   const { compiled } = device.pipelines;
   device.pipelines.onCompiled = () => progress({ phase: 'compile', loaded: compiled.done, total: compiled.asked });

@@ -1,3 +1,5 @@
+export { ExpertCache, type ExpertCacheOptions, type ExpertSize, type ExpertSource, type Residence } from './cache.ts';
+export type { ExpertCounts } from './counts.ts';
 export {
   generateTrace,
   TRACE_RECIPES,
@@ -5,6 +7,7 @@ export {
   type TraceRecipeName,
 } from './generateTrace.ts';
 export { shareReused } from './locality.ts';
+export { type Claim, Pager } from './pager.ts';
 export {
   type CachePolicy,
   type DecayedCounts,
@@ -23,7 +26,7 @@ export {
   type Schedule,
   stallMs,
 } from './simulateCost.ts';
-export { ExpertSlots } from './slots.ts';
+export { ExpertSlots, type SlotClass } from './slots.ts';
 export {
   DECODE,
   encodeTraceShape,

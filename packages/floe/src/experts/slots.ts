@@ -1,50 +1,88 @@
 import { ExpertsError } from '../errors/index.ts';
-import { type Device, roundUp, whole } from '../gpu/index.ts';
+import { type BufferView, type Device, roundUp, whole } from '../gpu/index.ts';
 import { ABSENT, type ExpertPool } from '../kernels/index.ts';
 
+/** Layers whose experts are of one size share a pool of slots. */
+export interface SlotClass {
+  readonly slotBytes: number;
+  readonly layers: readonly number[];
+  readonly nSlots: number;
+}
+
 /**
- * Where experts lie on the GPU: equal slots in a few buffers, and the page table [nLayers, nExperts] that says which
- * slot holds which. Kernels reach an expert through the table only, so a slot may hold any expert of any layer.
+ * Where experts lie on the GPU: for each size equal slots in a few buffers, and the page table [nLayers, nExperts] that
+ * says which slot holds which. Kernels reach an expert through the table only, so a slot may hold any expert of its size.
  */
 export class ExpertSlots {
-  readonly pools: readonly ExpertPool[];
-  readonly pageTable: GPUBuffer;
+  readonly pageTable: BufferView;
+  private readonly pools: readonly (readonly ExpertPool[])[];
   private readonly table: Uint32Array;
 
+  /** @throws {ExpertsError} `experts/budget-too-small`: one expert is larger than this device can bind. */
   constructor(
     private readonly device: Device,
-    private readonly size: { nLayers: number; nExperts: number },
-    readonly slotBytes: number,
-    nSlots: number,
+    private readonly size: { readonly nLayers: number; readonly nExperts: number },
+    readonly classes: readonly SlotClass[],
     /** Bytes of one buffer at the most; default: what one dispatch can bind. */
     poolBytes = Math.min(device.gpu.limits.maxStorageBufferBindingSize, device.gpu.limits.maxBufferSize),
   ) {
-    const slotsPerPool = Math.floor(poolBytes / slotBytes);
-    if (slotsPerPool === 0) throw tooLarge(slotBytes, poolBytes);
-    const nPools = Math.ceil(nSlots / slotsPerPool);
-    this.pools = Array.from({ length: nPools }, (_, i) => {
-      const firstSlot = i * slotsPerPool;
-      const n = Math.min(slotsPerPool, nSlots - firstSlot);
-      const buffer = device.buffers.storage('experts', `experts.${i}`, n * slotBytes);
-      return { view: whole(buffer), firstSlot, nSlots: n };
+    let firstSlot = 0;
+    this.pools = classes.map(({ slotBytes, nSlots }) => {
+      const pools = makePools(device, slotBytes, nSlots, firstSlot, poolBytes);
+      firstSlot += nSlots;
+      return pools;
     });
     this.table = new Uint32Array(size.nLayers * size.nExperts).fill(ABSENT);
-    this.pageTable = device.buffers.storage('experts', 'pageTable', roundUp(this.table.byteLength, 16));
-    this.writeTable();
+    const pageTable = device.buffers.storage('experts', 'pageTable', roundUp(this.table.byteLength, 16));
+    device.write(pageTable, 0, new Uint8Array(this.table.buffer));
+    this.pageTable = whole(pageTable);
   }
 
-  /** Writes an expert's record into a slot; the page table names it only after its bytes. */
-  load(layer: number, expert: number, slot: number, record: Uint8Array): void {
-    const pool = this.pools.find(({ firstSlot, nSlots }) => slot >= firstSlot && slot < firstSlot + nSlots)!;
-    this.device.write(pool.view.buffer, (slot - pool.firstSlot) * this.slotBytes, record);
-    const entry = layer * this.size.nExperts + expert;
-    this.table[entry] = slot;
-    this.device.write(this.pageTable, entry * 4, new Uint8Array(this.table.buffer, entry * 4, 4));
+  /** The buffers a layer's experts may lie in. */
+  poolsOf(layer: number): { readonly pools: readonly ExpertPool[]; readonly slotBytes: number } {
+    const i = this.classes.findIndex(({ layers }) => layers.includes(layer));
+    return { pools: this.pools[i]!, slotBytes: this.classes[i]!.slotBytes };
   }
 
-  private writeTable(): void {
-    this.device.write(this.pageTable, 0, new Uint8Array(this.table.buffer));
+  /** Writes an expert's record into a slot, then names it in the page table: in this order on the queue. */
+  fill(key: number, slot: number, record: Uint8Array): void {
+    const [i, pool] = this.poolOf(slot);
+    this.device.write(pool.view.buffer, (slot - pool.firstSlot) * this.classes[i]!.slotBytes, record);
+    this.name(key, slot);
   }
+
+  /** Takes an expert out of the page table; what is submitted from now on finds it absent. */
+  forget(key: number): void {
+    this.name(key, ABSENT);
+  }
+
+  /** The table's row of a layer [nExperts], as the host knows it. */
+  row(layer: number): Uint32Array {
+    return this.table.subarray(layer * this.size.nExperts, (layer + 1) * this.size.nExperts);
+  }
+
+  private name(key: number, slot: number): void {
+    this.table[key] = slot;
+    this.device.write(this.pageTable.buffer, key * 4, new Uint8Array(this.table.buffer, key * 4, 4));
+  }
+
+  private poolOf(slot: number): [classIndex: number, ExpertPool] {
+    for (const [i, pools] of this.pools.entries()) {
+      const pool = pools.find(({ firstSlot, nSlots }) => slot >= firstSlot && slot < firstSlot + nSlots);
+      if (pool) return [i, pool];
+    }
+    throw new RangeError(`slot ${slot}`);
+  }
+}
+
+function makePools(device: Device, slotBytes: number, nSlots: number, firstSlot: number, poolBytes: number) {
+  const slotsPerPool = Math.floor(poolBytes / slotBytes);
+  if (slotsPerPool === 0) throw tooLarge(slotBytes, poolBytes);
+  return Array.from({ length: Math.ceil(nSlots / slotsPerPool) }, (_, i): ExpertPool => {
+    const n = Math.min(slotsPerPool, nSlots - i * slotsPerPool);
+    const buffer = device.buffers.storage('experts', `experts.${firstSlot + i * slotsPerPool}`, n * slotBytes);
+    return { view: whole(buffer), firstSlot: firstSlot + i * slotsPerPool, nSlots: n };
+  });
 }
 
 function tooLarge(slotBytes: number, poolBytes: number): ExpertsError {

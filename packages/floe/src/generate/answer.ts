@@ -53,7 +53,7 @@ export async function* answer(
   const stop = new StopMatcher(request.stops);
   const ids: number[] = [];
   runner.rewind(0);
-  let pending = await runner.prefill(prompt, picking, uniform(), () => throwIfAborted(signal));
+  let pending = await runner.prefill(prompt, picking, uniform(), () => throwIfAborted(signal), signal);
   let ahead: typeof pending | null = null;
   let waited = false;
   let firstMs = 0;
@@ -70,7 +70,7 @@ export async function* answer(
   try {
     while (ids.length < nMost) {
       waited = false;
-      ahead = ids.length + 1 < nMost ? await runner.decode(picking, uniform()) : null;
+      ahead = ids.length + 1 < nMost ? await runner.decode(picking, uniform(), signal) : null;
       waited = true;
       const id = pickedId(await pending.wait());
       firstMs ||= clock.now();
@@ -102,8 +102,7 @@ export async function* answer(
 }
 
 /** @throws {NumericError} `numeric/not-finite`: no logit was a number, so there was nothing to pick. */
-function pickedId(bytes: ArrayBuffer): number {
-  const id = new Uint32Array(bytes)[0]!;
+function pickedId(id: number): number {
   if (id !== NOTHING_PICKED) return id;
   throw new NumericError('numeric/not-finite', 'The logits of a step are not numbers: no token can be picked.', {
     remedy: 'The weights are damaged, or overflow in this quantization. Download the model again or take another file.',

@@ -12,6 +12,7 @@ import { seeded } from '@floe/testkit/seeded';
 import { describe, expect, it } from 'vitest';
 import { readGguf } from '../gguf/index.ts';
 import { type DeviceOptions, openDevice } from '../gpu/index.ts';
+import { systemClock } from '../host/index.ts';
 import { type PlaceOptions, placeModel, planModel } from '../model/index.ts';
 import { packRecord } from '../store/index.ts';
 import { Runner } from './index.ts';
@@ -28,7 +29,7 @@ async function floeLogprobs(
   const read = async (offset: number, length: number) => bytes.subarray(offset, offset + length);
   const plan = planModel(await readGguf({ sizeBytes: bytes.length, read }));
   const placed = await placeModel(device, plan, { read: (record) => packRecord(record, read) }, options);
-  const runner = new Runner(device, placed, Math.min(plan.shape.nCtxTrain, 256));
+  const runner = new Runner(device, placed, Math.min(plan.shape.nCtxTrain, 256), systemClock);
   const all: Float64Array[][] = [];
   for (const ids of prompts) {
     runner.rewind(0);
@@ -223,12 +224,10 @@ describe('random models agree with llama.cpp', () => {
     expect(found.maxError).toBeLessThan(5e-3);
   });
 
-  it('permuting the expert slots, and cutting the pool in pieces, changes no bit', async () => {
+  it('cutting the pool of experts in pieces changes no bit', async () => {
     const bytes = randomModel(randomModels[0]!.options);
-    const straight = await floeLogprobs(bytes, prompts);
-    const slotOrder = (n: number, nSlots: number) => (n * 5 + 3) % nSlots;
-    const permuted = await floeLogprobs(bytes, prompts, { slotOrder, poolBytes: 400_000 });
-    expect(permuted).toEqual(straight);
+    const pieces = await floeLogprobs(bytes, prompts, { poolBytes: 400_000 });
+    expect(pieces).toEqual(await floeLogprobs(bytes, prompts));
   });
 });
 

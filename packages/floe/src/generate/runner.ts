@@ -1,17 +1,24 @@
 /** Runs steps of one conversation: tokens in, logits or a sampled id out. */
 import { ContextError } from '../errors/index.ts';
-import { type Device, type Graph, type PendingRead, Readback, Recorder, readBuffer, whole } from '../gpu/index.ts';
+import { type Device, type Graph, Recorder, readBuffer, whole } from '../gpu/index.ts';
+import type { Clock } from '../host/index.ts';
 import { argmax, sample, WIDE_TOKENS } from '../kernels/index.ts';
 import { KvCache } from '../kv/index.ts';
 import {
   type Activations,
   makeActivations,
   type PlacedModel,
-  recordStep,
+  recordChunk,
+  recordDecode,
+  recordHead,
+  recordSpan,
   ropeAngles,
-  type WantedLogits,
+  stepSizes,
 } from '../model/index.ts';
 import { rowStride } from '../quant/index.ts';
+import { type DecodeProgram, Decoder } from './decoder.ts';
+import { type ChunkProgram, PromptRunner, type SpanProgram } from './prompt.ts';
+import { AdaptiveSchedule, type Schedule } from './schedule.ts';
 
 /** How the next id is picked: the likeliest, or drawn with these parameters. */
 export type Picking =
@@ -24,27 +31,41 @@ export type Picking =
       readonly minP: number;
     };
 
-/** Tokens of a prompt that go through the layers together. */
-const PROMPT_CHUNK = 128;
-/** The same until the kernels of the longer chunk are compiled. */
+/** An id on its way. */
+export interface PendingId {
+  readonly wait: () => Promise<number>;
+}
+
+/** Tokens of a chunk on a software adapter until the kernels of the longer one are compiled. */
 const FIRST_CHUNK = WIDE_TOKENS - 16;
 /** Tokens of prompts after which these kernels are worth their compile. */
 const WORTH_TOKENS = 512;
-/** Rows of logits kept at once when all are wanted. */
-const LOGIT_ROWS = 16;
-/** Graphs of prompt chunks kept; one of another length is recorded when it comes. */
+/** Graphs of prompts kept; one of another length is recorded when it comes. */
 const KEPT_GRAPHS = 8;
+
+interface Programs {
+  readonly decode: DecodeProgram;
+  readonly chunk: ChunkProgram;
+  readonly span: SpanProgram;
+  readonly head: { readonly graph: Graph };
+}
 
 /** One conversation's place on the device: its cache, its activations and its recorded graphs. */
 export class Runner {
   readonly kv: KvCache;
+  readonly schedule: AdaptiveSchedule;
+  readonly decoder: Decoder;
   private readonly s: Activations;
-  private readonly graphs = new Map<string, Promise<Graph>>();
+  private readonly prompts: PromptRunner;
+  private readonly programs = new Map<string, Promise<{ readonly graph: Graph }>>();
   private readonly sampled: GPUBuffer;
   private readonly sampling: GPUBuffer;
-  private readonly readback: Readback;
   private chunkTokens: number;
   private promptTokens = 0;
+  /** The step that may miss experts and runs by itself; the next one begins behind it. */
+  private tail: Promise<unknown> = Promise.resolve();
+  /** Hears of a prompt's routes, layer by layer: [nTokens · nExpertsUsed] ids from the prompt's token `first`. */
+  onPromptRoutes: ((layer: number, first: number, ids: Uint32Array) => void) | undefined;
   /** Positions the cache holds; the next token's position. */
   length = 0;
 
@@ -52,14 +73,19 @@ export class Runner {
     readonly device: Device,
     readonly model: PlacedModel,
     readonly contextLength: number,
+    clock: Clock,
+    schedule: Partial<Schedule> = {},
   ) {
-    const { plan } = model;
+    const { plan, experts } = model;
     this.kv = new KvCache(device, plan.shape, contextLength);
-    this.s = makeActivations(device, plan, Math.min(PROMPT_CHUNK, contextLength), Math.min(LOGIT_ROWS, contextLength));
+    this.s = makeActivations(device, plan, stepSizes(plan, contextLength));
     this.sampled = device.buffers.storage('activations', 'sampled', 256);
     this.sampling = device.buffers.storage('activations', 'sampling', 256);
-    this.readback = new Readback(device, 4);
-    this.chunkTokens = Math.min(FIRST_CHUNK, this.s.nTokens);
+    this.schedule = new AdaptiveSchedule(plan.shape.nLayers, hidingShare(model), schedule);
+    this.decoder = new Decoder(device, this.s, this.sampled, experts, this.schedule, clock);
+    this.prompts = new PromptRunner(device, this.s, plan.shape, experts, clock);
+    const { chunkTokens } = this.s.sizes;
+    this.chunkTokens = device.family === 'thread' ? Math.min(FIRST_CHUNK, chunkTokens) : chunkTokens;
   }
 
   /**
@@ -67,37 +93,123 @@ export class Runner {
    * begun and not waited for: an answer may begin without them.
    */
   async warmUp(): Promise<void> {
-    const greedy = this.graphOf(1, 'last', 'greedy');
-    const prompt = this.chunkTokens > 1 ? this.graphOf(this.chunkTokens, 'none', null) : null;
-    await Promise.all([greedy, prompt]);
+    const needed: Promise<unknown>[] = [this.decodeProgram('greedy'), this.headProgram(1, 'greedy')];
+    if (this.chunkTokens > 1) needed.push(this.chunkProgram(this.chunkTokens));
+    if (this.chunkTokens > 1 && this.model.experts) needed.push(this.spanProgram(this.chunkTokens));
+    await Promise.all(needed);
+    if (this.model.experts) await this.decoder.calibrate();
     // If it fails, the request that wants it will say so.
-    this.graphOf(1, 'last', 'sample').catch(() => {});
-    if (this.s.nTokens > 2) this.graphOf(2, 'last', 'greedy').catch(() => {});
+    this.decodeProgram('sample').catch(() => {});
+    this.headProgram(1, 'sample').catch(() => {});
+    if (this.s.sizes.chunkTokens > 2) this.chunkProgram(2).catch(() => {});
   }
 
-  /** Puts all but the last of `ids` through the layers, and the last too, which picks the id that follows. */
-  async prefill(ids: readonly number[], picking: Picking, u: number, onChunk: () => void): Promise<PendingRead> {
+  /** Puts `ids` through the layers and picks the id that follows. */
+  async prefill(
+    ids: readonly number[],
+    picking: Picking,
+    u: number,
+    onChunk: () => void,
+    signal?: AbortSignal,
+  ): Promise<PendingId> {
+    const head = await this.headProgram(1, picking.kind);
+    const rowBytes = rowStride(this.model.plan.shape.modelDim) * 4;
+    await this.runPrompt(ids, onChunk, signal, async (x, first, nTokens) => {
+      if (first + nTokens < ids.length) return;
+      this.writeSampling(picking, u);
+      this.copyRows(x, (nTokens - 1) * rowBytes, rowBytes);
+    });
+    return this.decoder.submit({ graph: head.graph, cuts: { layers: [], end: head.graph.steps.length } });
+  }
+
+  /** One decode step. Its input is the id the step before picked, which never leaves the GPU. */
+  async decode(picking: Picking, u: number, signal?: AbortSignal): Promise<PendingId> {
+    const program = await this.decodeProgram(picking.kind);
+    const position = this.length++;
+    const write = () => {
+      this.writeSampling(picking, u);
+      this.writePositions(position, 1);
+    };
+    if (!this.model.experts || this.model.experts.allResident) {
+      write();
+      return this.decoder.submit(program);
+    }
+    const id = this.tail.then(() => {
+      write();
+      return this.decoder.run(program, signal);
+    });
+    this.tail = id;
+    // Whoever waits for it hears of it.
+    id.catch(() => {});
+    return { wait: () => id };
+  }
+
+  /** Logits [ids.length, nVocab] after each of `ids`; for log-probabilities. */
+  async *logits(ids: readonly number[], onChunk: () => void, signal?: AbortSignal): AsyncGenerator<Float32Array> {
+    const { nVocab, shape } = this.model.plan;
+    const rowBytes = rowStride(shape.modelDim) * 4;
+    const stride = rowStride(nVocab);
+    const chunkTokens = Math.min(ids.length, this.chunkTokens);
+    // One chunk after the other, so that no more than a chunk's logits are held.
+    for (let at = 0; at < ids.length; at += chunkTokens) {
+      const chunk = ids.slice(at, at + chunkTokens);
+      const rows: ArrayBuffer[] = [];
+      await this.runPrompt(chunk, onChunk, signal, async (x, _first, nTokens) => {
+        for (let row = 0; row < nTokens; row += this.s.sizes.logitRows) {
+          const n = Math.min(this.s.sizes.logitRows, nTokens - row);
+          const { graph } = await this.headProgram(n, null);
+          this.copyRows(x, row * rowBytes, n * rowBytes);
+          this.submit(graph);
+          rows.push(await readBuffer(this.device, this.s.logits.buffer, 0, n * stride * 4));
+        }
+      });
+      for (const bytes of rows) {
+        for (let row = 0; row * stride * 4 < bytes.byteLength; row++)
+          yield new Float32Array(bytes, row * stride * 4, nVocab);
+      }
+    }
+  }
+
+  /** Forgets what comes after the first `length` positions. */
+  rewind(length: number): void {
+    this.length = length;
+    this.tail = Promise.resolve();
+  }
+
+  /** Waits for what is still being compiled, and gives everything back. */
+  async destroy(): Promise<void> {
+    await this.tail.catch(() => {});
+    const programs = await Promise.allSettled(this.programs.values());
+    for (const program of programs) if (program.status === 'fulfilled') program.value.graph.destroy();
+    this.decoder.destroy();
+    this.prompts.destroy();
+    this.device.buffers.destroy(this.sampled);
+    this.device.buffers.destroy(this.sampling);
+    this.s.destroy();
+    this.kv.destroy();
+  }
+
+  private async runPrompt(
+    ids: readonly number[],
+    onChunk: () => void,
+    signal: AbortSignal | undefined,
+    onSpan: (x: GPUBuffer, first: number, nTokens: number) => Promise<void>,
+  ): Promise<void> {
     if (this.length + ids.length > this.contextLength) throw contextFull(this.length + ids.length, this.contextLength);
     this.lengthenChunks(ids.length);
-    let at = 0;
-    while (ids.length - at > this.chunkTokens) {
-      onChunk();
-      const chunk = ids.slice(at, at + this.chunkTokens);
-      at += chunk.length;
-      const graph = await this.graphOf(chunk.length, 'none', null);
-      this.writeTokens(chunk);
-      this.writePositions(chunk.length);
-      this.submit(graph);
-      // One chunk in flight: a submit stays short, and an abort is noticed between chunks.
-      await this.device.gpu.queue.onSubmittedWorkDone();
-      this.device.throwIfFailed();
-    }
-    onChunk();
-    const rest = ids.slice(at);
-    const graph = await this.graphOf(rest.length, 'last', picking.kind);
-    this.writeTokens(rest);
-    this.writePositions(rest.length);
-    return this.submitPick(graph, picking, u);
+    const start = this.length;
+    this.length += ids.length;
+    const hooks = {
+      beforeUnit: onChunk,
+      writeChunk: (first: number, nTokens: number) => {
+        this.device.write(this.s.tokens.buffer, 0, bytesOf(Uint32Array.from(ids.slice(first, first + nTokens))));
+        this.writePositions(start + first, nTokens);
+      },
+      onRoutes: this.onPromptRoutes,
+      signal,
+    };
+    const programs = { chunk: (n: number) => this.chunkProgram(n), span: (n: number) => this.spanProgram(n) };
+    await this.prompts.run(ids.length, this.chunkTokens, programs, hooks, onSpan);
   }
 
   /** Begins to compile for long chunks once enough is asked; prompts take them from when they are ready. */
@@ -105,63 +217,19 @@ export class Runner {
     const before = this.promptTokens;
     this.promptTokens += nTokens;
     if (before >= WORTH_TOKENS || this.promptTokens < WORTH_TOKENS) return;
-    this.graphOf(this.s.nTokens, 'none', null)
+    const { chunkTokens } = this.s.sizes;
+    this.chunkProgram(chunkTokens)
       .then(() => {
-        this.chunkTokens = this.s.nTokens;
+        this.chunkTokens = chunkTokens;
       })
       .catch(() => {});
   }
 
-  /** One decode step. Its input is the id the step before picked, which never leaves the GPU. */
-  async decode(picking: Picking, u: number): Promise<PendingRead> {
-    const graph = await this.graphOf(1, 'last', picking.kind);
-    this.writePositions(1);
-    return this.submitPick(graph, picking, u);
-  }
-
-  /** Logits [ids.length, nVocab] after each of `ids`, in chunks; for log-probabilities. */
-  async *logits(ids: readonly number[], onChunk: () => void): AsyncGenerator<Float32Array> {
-    const { nVocab } = this.model.plan;
-    if (this.length + ids.length > this.contextLength) throw contextFull(this.length + ids.length, this.contextLength);
-    for (let at = 0; at < ids.length; at += this.s.nLogitRows) {
-      onChunk();
-      const chunk = ids.slice(at, at + this.s.nLogitRows);
-      const graph = await this.graphOf(chunk.length, 'all', null);
-      this.writeTokens(chunk);
-      this.writePositions(chunk.length);
-      this.submit(graph);
-      const stride = rowStride(nVocab);
-      const bytes = await readBuffer(this.device, this.s.logits.buffer, 0, chunk.length * stride * 4);
-      for (let row = 0; row < chunk.length; row++) yield new Float32Array(bytes, row * stride * 4, nVocab);
-    }
-  }
-
-  /** Forgets what comes after the first `length` positions. */
-  rewind(length: number): void {
-    this.length = length;
-  }
-
-  /** Waits for what is still being compiled, and gives everything back. */
-  async destroy(): Promise<void> {
-    const graphs = await Promise.allSettled(this.graphs.values());
-    for (const graph of graphs) if (graph.status === 'fulfilled') graph.value.destroy();
-    this.readback.destroy();
-    this.device.buffers.destroy(this.sampled);
-    this.device.buffers.destroy(this.sampling);
-    this.s.destroy();
-    this.kv.destroy();
-  }
-
-  private submitPick(graph: Graph, picking: Picking, u: number): PendingRead {
-    if (picking.kind === 'sample') {
-      const { temperature, topK, topP, minP } = picking;
-      this.device.write(this.sampling, 0, bytesOf(new Float32Array([temperature, topK, topP, minP, u])));
-    }
+  /** Rows of the residual stream to where the head reads them. */
+  private copyRows(x: GPUBuffer, offset: number, sizeBytes: number): void {
     const encoder = this.device.gpu.createCommandEncoder();
-    graph.encode(encoder);
-    const pending = this.readback.copy(encoder, this.sampled);
+    encoder.copyBufferToBuffer(x, offset, this.s.headIn.buffer, 0, sizeBytes);
     this.device.submit(encoder.finish());
-    return pending;
   }
 
   private submit(graph: Graph): void {
@@ -170,52 +238,92 @@ export class Runner {
     this.device.submit(encoder.finish());
   }
 
-  private graphOf(nTokens: number, wanted: WantedLogits, pick: Picking['kind'] | null): Promise<Graph> {
-    const key = `${nTokens} ${wanted} ${pick}`;
-    const graph = this.graphs.get(key) ?? this.record(key, nTokens, wanted, pick);
-    // Last used, last in the map.
-    this.graphs.delete(key);
-    this.graphs.set(key, graph);
-    this.dropOldest();
-    return graph;
+  private decodeProgram(pick: Picking['kind']): Promise<DecodeProgram> {
+    return this.program(`decode ${pick}`, (rec) => {
+      const cuts = recordDecode(rec, this.model, this.kv, this.s);
+      this.recordPick(rec, pick);
+      return { cuts: { ...cuts, end: rec.nRecorded } };
+    });
   }
 
-  private record(key: string, nTokens: number, wanted: WantedLogits, pick: Picking['kind'] | null): Promise<Graph> {
-    const { device, model, s } = this;
-    const rec = new Recorder(device, s.fault);
-    recordStep(rec, model, this.kv, s, nTokens, wanted);
+  private chunkProgram(nTokens: number): Promise<ChunkProgram> {
+    return this.program(`chunk ${nTokens}`, (rec) => ({
+      borders: recordChunk(rec, this.model, this.kv, this.s, nTokens),
+    }));
+  }
+
+  private spanProgram(nTokens: number): Promise<SpanProgram> {
+    return this.program(`span ${nTokens}`, (rec) => ({ cuts: recordSpan(rec, this.model, this.s, nTokens) }));
+  }
+
+  private headProgram(nRows: number, pick: Picking['kind'] | null): Promise<Programs['head']> {
+    return this.program(`head ${nRows} ${pick}`, (rec) => {
+      recordHead(rec, this.model, this.s, this.s.headIn, nRows);
+      if (pick) this.recordPick(rec, pick);
+      return {};
+    });
+  }
+
+  private recordPick(rec: Recorder, pick: Picking['kind']): void {
+    const { s, model } = this;
     const common = { logits: s.logits, sampled: whole(this.sampled), tokens: s.tokens, nVocab: model.plan.nVocab };
     if (pick === 'greedy') argmax(rec, common);
-    if (pick === 'sample') sample(rec, { ...common, sampling: whole(this.sampling) });
-    const graph = rec.finish(key);
+    else sample(rec, { ...common, sampling: whole(this.sampling) });
+  }
+
+  /** The graph of that name, recorded and compiled if it is not kept. */
+  private program<T extends object>(key: string, record: (rec: Recorder) => T): Promise<T & { readonly graph: Graph }> {
+    const kept = this.programs.get(key) as Promise<T & { readonly graph: Graph }> | undefined;
+    const program = kept ?? this.record(key, record);
+    // Last used, last in the map.
+    this.programs.delete(key);
+    this.programs.set(key, program);
+    this.dropOldest();
+    return program;
+  }
+
+  private record<T extends object>(key: string, record: (rec: Recorder) => T): Promise<T & { readonly graph: Graph }> {
+    const rec = new Recorder(this.device, this.s.fault);
+    const made = record(rec);
+    const program = rec.finish(key).then((graph) => ({ ...made, graph }));
     // One that failed is not kept: the next call tries again.
-    graph.catch(() => this.graphs.delete(key));
-    return graph;
+    program.catch(() => this.programs.delete(key));
+    return program;
   }
 
-  /** Drops the graph of a prompt chunk that was not used for longest; those of one token stay. */
+  /** Drops the graphs of prompts that were not used for longest; those of one token stay. */
   private dropOldest(): void {
-    const prompts = [...this.graphs].filter(([key]) => !key.startsWith('1 '));
-    if (prompts.length <= KEPT_GRAPHS) return;
-    const [key, graph] = prompts[0]!;
-    this.graphs.delete(key);
-    graph.then((made) => made.destroy()).catch(() => {});
+    for (const kind of ['chunk', 'span']) {
+      const prompts = [...this.programs].filter(([key]) => key.startsWith(kind));
+      if (prompts.length <= KEPT_GRAPHS) continue;
+      const [key, program] = prompts[0]!;
+      this.programs.delete(key);
+      program.then(({ graph }) => graph.destroy()).catch(() => {});
+    }
   }
 
-  private writeTokens(ids: readonly number[]): void {
-    this.device.write(this.s.tokens.buffer, 0, bytesOf(Uint32Array.from(ids)));
+  private writeSampling(picking: Picking, u: number): void {
+    if (picking.kind !== 'sample') return;
+    const { temperature, topK, topP, minP } = picking;
+    this.device.write(this.sampling, 0, bytesOf(new Float32Array([temperature, topK, topP, minP, u])));
   }
 
   /** Tells the step where its tokens are: positions, cache slots, how many keys each sees. */
-  private writePositions(nTokens: number): void {
-    const first = this.length;
+  private writePositions(first: number, nTokens: number): void {
     const slots = Uint32Array.from({ length: nTokens }, (_, i) => first + i);
     this.device.write(this.s.cacheSlots.buffer, 0, bytesOf(slots));
     this.device.write(this.s.nKeys.buffer, 0, bytesOf(slots.map((slot) => slot + 1)));
     const angles = ropeAngles(this.model.plan.shape, this.model.ropeFreqs, first, nTokens);
     this.device.write(this.s.angles.buffer, 0, bytesOf(angles));
-    this.length += nTokens;
   }
+}
+
+/** How much of a layer's bytes, and so about of its time, comes behind the routing and needs no experts. */
+function hidingShare({ plan }: PlacedModel): number {
+  if (plan.feedForward !== 'denseBesideExperts') return 0;
+  const { attnQkv, attnOutput, dense, experts } = plan.layers[0]!;
+  const hiding = [attnQkv, attnOutput, dense!.gateUp, dense!.down].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  return hiding / (hiding + plan.shape.nExpertsUsed * (experts?.records[0]?.sizeBytes ?? 0));
 }
 
 function bytesOf(values: Float32Array | Uint32Array): Uint8Array {

@@ -12,8 +12,17 @@ export class Readback {
 
   /** Encodes the copy now; `wait` after the submit. */
   copy(encoder: GPUCommandEncoder, source: GPUBuffer, offset = 0, sizeBytes = this.sizeBytes): PendingRead {
+    return this.copyParts(encoder, [{ source, offset, sizeBytes }]);
+  }
+
+  /** The same for several ranges, which come one behind the other. */
+  copyParts(encoder: GPUCommandEncoder, parts: readonly ReadPart[]): PendingRead {
     const staging = this.free.pop() ?? this.device.buffers.readback('readback', this.sizeBytes);
-    encoder.copyBufferToBuffer(source, offset, staging, 0, sizeBytes);
+    let sizeBytes = 0;
+    for (const part of parts) {
+      encoder.copyBufferToBuffer(part.source, part.offset, staging, sizeBytes, part.sizeBytes);
+      sizeBytes += part.sizeBytes;
+    }
     return {
       wait: async () => {
         this.device.counts.mapAsync++;
@@ -41,6 +50,13 @@ export class Readback {
   destroy(): void {
     for (const buffer of this.free.splice(0)) this.device.buffers.destroy(buffer);
   }
+}
+
+/** A range of a buffer to read back; bytes in multiples of 4. */
+export interface ReadPart {
+  readonly source: GPUBuffer;
+  readonly offset: number;
+  readonly sizeBytes: number;
 }
 
 export interface PendingRead {

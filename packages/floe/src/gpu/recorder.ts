@@ -54,6 +54,11 @@ export class Recorder {
     });
   }
 
+  /** Dispatches so far: where the finished graph may be cut. */
+  get nRecorded(): number {
+    return this.recorded.length;
+  }
+
   async finish(label: string): Promise<Graph> {
     const { device, recorded } = this;
     const pipelines = await Promise.all(recorded.map(({ spec }) => device.pipelines.get(spec)));
@@ -115,7 +120,7 @@ interface Step {
   readonly workgroups: readonly [number, number, number];
 }
 
-/** A recorded step: the same dispatches, in one compute pass, each time it is encoded. */
+/** A recorded step: the same dispatches each time it is encoded, all of them or a part. */
 export class Graph {
   constructor(
     private readonly device: Device,
@@ -126,14 +131,20 @@ export class Graph {
 
   encode(encoder: GPUCommandEncoder, pass: GPUComputePassDescriptor = {}): void {
     const computePass = encoder.beginComputePass(pass);
-    for (const step of this.steps) {
-      computePass.setPipeline(step.pipeline);
-      computePass.setBindGroup(0, step.group);
-      if (step.readsFault) computePass.setBindGroup(1, this.fault);
-      computePass.dispatchWorkgroups(...step.workgroups);
-    }
+    this.encodePart(computePass, 0, this.steps.length);
     computePass.end();
-    this.device.counts.dispatches += this.steps.length;
+  }
+
+  /** The dispatches from `from` up to `to`, into a pass that is open. */
+  encodePart(pass: GPUComputePassEncoder, from: number, to: number): void {
+    for (let i = from; i < to; i++) {
+      const step = this.steps[i]!;
+      pass.setPipeline(step.pipeline);
+      pass.setBindGroup(0, step.group);
+      if (step.readsFault) pass.setBindGroup(1, this.fault);
+      pass.dispatchWorkgroups(...step.workgroups);
+    }
+    this.device.counts.dispatches += to - from;
   }
 
   destroy(): void {

@@ -1,2 +1,3 @@
 export { browserHost } from './browser.ts';
+export { systemClock } from './clock.ts';
 export type { Clock, FileReader, Host, StorageInfo, WorkerPort } from './host.ts';

@@ -15,6 +15,7 @@ import {
 import { attention } from './attention.ts';
 import { combine } from './combine.ts';
 import { groupByExpert } from './groupByExpert.ts';
+import { lookup } from './lookup.ts';
 import { expertMatmul, matmul, type Route } from './matmul.ts';
 import { rmsNorm } from './rmsNorm.ts';
 import { ropeAppend } from './ropeAppend.ts';
@@ -170,6 +171,13 @@ describe.each(families)('behind a fault, %s', (family) => {
     'matmul of some': (rec, y, stage) => dense(rec, y, 3, stage),
     'expertMatmul of one token': (rec, y, stage) => experts(rec, y, 1, stage),
     'expertMatmul of some': (rec, y, stage) => experts(rec, y, 3, stage),
+    lookup: (rec, y, stage) =>
+      lookup(rec, {
+        route: { ...routeOf(rec.device, 1), slots: y },
+        waveTable: upload(rec.device, new Uint32Array(64)),
+        nTokens: 1,
+        stage,
+      }),
     groupByExpert: (rec, y, stage) =>
       groupByExpert(rec, { route: { ...routeOf(rec.device, 1), starts: y }, nTokens: 1, stage }),
     combine: (rec, y, stage) =>
@@ -271,6 +279,42 @@ function untouched(nPairs: number): Omit<Routed, 'fault'> {
   return { ids: [...bits], weights: new Float32Array(bits.buffer), slots: [...bits] };
 }
 
+it.each<DeviceOptions>([{}, { limits: 'default' }])(
+  'looked up later, it chooses the same and knows no table, %o',
+  async (options) => {
+    const device = await testDevice(options);
+    const [T, nExperts, k] = [5, 17, 3];
+    const logits = random.normals(T * nExperts, 3);
+    const padded = paddedRows(logits, nExperts);
+    const unused = upload(device, new Uint32Array(64));
+    const ids = upload(device, new Uint32Array(64));
+    const weights = upload(device, new Float32Array(64));
+    const args = { ids, weights, slots: unused, starts: unused, sorted: unused, nExperts, nExpertsUsed: k };
+    const record = (rec: Recorder) =>
+      route(rec, {
+        logits: upload(device, padded),
+        logitStride: padded.length / T,
+        route: args,
+        slots: 'later',
+        layer: 3,
+        nTokens: T,
+      });
+    const rows = Array.from({ length: T }, (_, t) =>
+      routeReference(logits.subarray(t * nExperts, (t + 1) * nExperts), k),
+    );
+    for (const run of await runThrice(device, record, ids, T * k)) {
+      expect([...new Uint32Array(run.buffer, 0, T * k)]).toEqual(rows.flatMap((row) => row.ids));
+    }
+    const [found] = await runThrice(device, record, weights, T * k);
+    expect(
+      nmse(
+        found!,
+        rows.flatMap((row) => row.weights),
+      ),
+    ).toBeLessThan(NMSE);
+  },
+);
+
 async function choose(options: DeviceOptions, made: Case): Promise<Routed[]> {
   const { logits, nExperts, k, layer = 0, fault = NO_FAULT } = made;
   const device = await testDevice(options);
@@ -287,9 +331,11 @@ async function choose(options: DeviceOptions, made: Case): Promise<Routed[]> {
   const args = {
     logits: upload(device, padded),
     logitStride: padded.length / nTokens,
-    pageTable: upload(device, made.pageTable ?? Uint32Array.from({ length: nExperts }, (_, id) => nExperts - id)),
     route: { ids: at(0), weights: at(1), slots: at(2), starts: unused, sorted: unused, nExperts, nExpertsUsed: k },
-    fault: at(3),
+    slots: {
+      pageTable: upload(device, made.pageTable ?? Uint32Array.from({ length: nExperts }, (_, id) => nExperts - id)),
+      fault: at(3),
+    },
     layer,
     nTokens,
   };

@@ -1,3 +1,5 @@
+import slotsLater from '#shaders/parts/slots_later.wgsl';
+import slotsPaged from '#shaders/parts/slots_paged.wgsl';
 import routeWgsl from '#shaders/route.wgsl';
 import type { BufferView, Recorder } from '../gpu/index.ts';
 import type { Route } from './matmul.ts';
@@ -16,20 +18,28 @@ export interface RouteArgs {
   /** [T, nExperts], in rows of `logitStride`. */
   readonly logits: BufferView;
   readonly logitStride: number;
-  /** [nLayers, nExperts] slot or ABSENT. */
-  readonly pageTable: BufferView;
   readonly route: Route;
-  readonly fault: BufferView;
+  /** Where slots are looked up: in the page table now (decoding), or wave by wave later (a prompt; lookup.ts). */
+  readonly slots: PagedSlots | 'later';
   readonly layer: number;
   readonly nTokens: number;
 }
 
-/** The nExpertsUsed experts with the greatest logits, their weights exp(logit − max) and their slots; an ABSENT lowers the fault flag. */
+export interface PagedSlots {
+  /** [nLayers, nExperts] slot or ABSENT. */
+  readonly pageTable: BufferView;
+  readonly fault: BufferView;
+}
+
+/** The nExpertsUsed experts with the greatest logits, their weights exp(logit − max) and, paged, their slots; an ABSENT lowers the fault flag. */
 export function route(rec: Recorder, a: RouteArgs): void {
-  const { nExperts, nExpertsUsed, ids, weights, slots } = a.route;
+  const { nExperts, nExpertsUsed, ids, weights } = a.route;
+  const paged =
+    a.slots === 'later' ? null : { pageTable: a.slots.pageTable, slots: a.route.slots, faultFlag: a.slots.fault };
   rec.dispatch({
     shader: routeWgsl,
-    bindings: { logits: a.logits, pageTable: a.pageTable, ids, routeWeights: weights, slots, faultFlag: a.fault },
+    parts: { slots: paged ? slotsPaged : slotsLater },
+    bindings: { logits: a.logits, ids, routeWeights: weights, ...paged },
     params: {
       nExperts,
       nExpertsUsed,

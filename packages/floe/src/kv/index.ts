@@ -1,1 +1,1 @@
-export { KvCache } from './cache.ts';
+export { KvCache, kvBytes } from './cache.ts';

@@ -3,11 +3,18 @@ import { NO_FAULT, type Route } from '../kernels/index.ts';
 import { rowStride } from '../quant/index.ts';
 import type { ModelPlan } from './plan.ts';
 
-/** Every buffer a step writes between its input and its logits, for at most `nTokens` tokens. Made once. */
+/** How many rows each buffer of a runner has. They are of the model and its context, never of a memory budget. */
+export interface StepSizes {
+  /** Tokens of a prompt that go through attention and the dense MLP together. */
+  readonly chunkTokens: number;
+  /** Tokens of a prompt whose experts are run together; whole chunks. */
+  readonly spanTokens: number;
+  readonly logitRows: number;
+}
+
+/** Every buffer between a step's input and its logits, for at most `chunkTokens` tokens. Made once. */
 export interface Activations {
-  readonly nTokens: number;
-  /** Rows of `logits`. */
-  readonly nLogitRows: number;
+  readonly sizes: StepSizes;
   /** [T] ids; the sampler writes the next one into the first. */
   readonly tokens: BufferView;
   readonly angles: BufferView;
@@ -23,67 +30,149 @@ export interface Activations {
   readonly ff: BufferView;
   readonly expertIn: BufferView;
   readonly routerLogits: BufferView;
-  readonly route: Route | null;
-  readonly expertH: BufferView;
-  readonly expertOut: BufferView;
+  /** Rows of the residual stream whose logits are wanted [logitRows, modelDim]. */
+  readonly headIn: BufferView;
   readonly logits: BufferView;
   readonly fault: BufferView;
+  /** Null where the model has no experts. */
+  readonly experts: ExpertActivations | null;
   destroy(): void;
 }
 
-/** Allocates the activations of a step of up to `nTokens` tokens, with `nLogitRows` rows of logits. */
-export function makeActivations(device: Device, plan: ModelPlan, nTokens: number, nLogitRows: number): Activations {
+export interface ExpertActivations {
+  /** What a decode step chose, layer after layer, each `routingBytes` long: ids, weights, slots. */
+  readonly routing: BufferView;
+  readonly routingBytes: number;
+  /** Its layers as the kernels bind them. */
+  readonly stepRoutes: readonly Route[];
+  /** What a chunk chose: ids and weights. */
+  readonly chunkRoute: Route;
+  readonly span: SpanActivations;
+  /** [nExperts] which slot holds an expert of the wave whose turn it is. */
+  readonly waveTable: BufferView;
+}
+
+/** The tokens of a span, between one layer's chunks and its experts. */
+export interface SpanActivations {
+  /** [span, modelDim]. */
+  readonly x: BufferView;
+  readonly expertIn: BufferView;
+  readonly route: Route;
+  /** [span · k, expertDim] and [span · k, modelDim]. */
+  readonly expertH: BufferView;
+  readonly expertOut: BufferView;
+}
+
+/** Part of a layer's routing of one token: ids, weights or slots. */
+const ROUTING_PART = BINDING_ALIGNMENT;
+
+/** The bytes of every buffer `makeActivations` makes, by name: known before there is a device. */
+export function activationBytes(plan: ModelPlan, sizes: StepSizes): Readonly<Record<string, number>> {
   const { shape, nVocab } = plan;
-  const { nHeads, nKvHeads, headDim, modelDim, ffDim, expertDim, nExperts, nExpertsUsed, ropeDim } = shape;
-  const made: GPUBuffer[] = [];
-  const buffer = (label: string, nValues: number): BufferView => {
-    // A zero-sized one is never bound, but every name exists.
-    const view = whole(
-      device.buffers.storage('activations', label, roundUp(Math.max(4, nValues * 4), BINDING_ALIGNMENT)),
-    );
-    made.push(view.buffer);
-    return view;
+  const { nLayers, nHeads, nKvHeads, headDim, modelDim, ffDim, expertDim, nExperts, nExpertsUsed, ropeDim } = shape;
+  const { chunkTokens, spanTokens, logitRows } = sizes;
+  const values = (n: number) => roundUp(Math.max(4, n * 4), BINDING_ALIGNMENT);
+  const rows = (dim: number, nRows = chunkTokens) => values(nRows * rowStride(dim));
+  const nPairs = spanTokens * nExpertsUsed;
+  const common = {
+    tokens: values(chunkTokens),
+    angles: values(chunkTokens * ropeDim),
+    cacheSlots: values(chunkTokens),
+    nKeys: values(chunkTokens),
+    x: rows(modelDim),
+    h: rows(modelDim),
+    qkv: rows((nHeads + 2 * nKvHeads) * headDim),
+    q: rows(nHeads * headDim),
+    attn: rows(nHeads * headDim),
+    ff: rows(ffDim),
+    expertIn: rows(modelDim),
+    routerLogits: rows(nExperts),
+    headIn: rows(modelDim, logitRows),
+    logits: rows(nVocab, logitRows),
+    fault: values(1),
   };
-  const rows = (label: string, dim: number, nRows = nTokens) => buffer(label, nRows * rowStride(dim));
-  const nPairs = nTokens * nExpertsUsed;
-  const qkvDim = (nHeads + 2 * nKvHeads) * headDim;
-  const route: Route | null =
-    nExperts === 0
-      ? null
-      : {
-          ids: buffer('route.ids', nPairs),
-          weights: buffer('route.weights', nPairs),
-          slots: buffer('route.slots', nPairs),
-          starts: buffer('route.starts', nExperts + 1),
-          sorted: buffer('route.sorted', nPairs),
-          nExperts,
-          nExpertsUsed,
-        };
-  const fault = buffer('fault', 1);
-  device.write(fault.buffer, 0, new Uint8Array(new Uint32Array([NO_FAULT]).buffer));
+  if (nExperts === 0) return common;
   return {
-    nTokens,
-    nLogitRows,
-    tokens: buffer('tokens', nTokens),
-    angles: buffer('angles', nTokens * ropeDim),
-    cacheSlots: buffer('cacheSlots', nTokens),
-    nKeys: buffer('nKeys', nTokens),
-    x: rows('x', modelDim),
-    h: rows('h', modelDim),
-    qkv: rows('qkv', qkvDim),
-    qkvStride: rowStride(qkvDim),
-    q: rows('q', nHeads * headDim),
-    attn: rows('attn', nHeads * headDim),
-    ff: rows('ff', ffDim),
-    expertIn: rows('expertIn', modelDim),
-    routerLogits: rows('routerLogits', nExperts),
-    route,
-    expertH: rows('expertH', expertDim, nPairs),
-    expertOut: rows('expertOut', modelDim, nPairs),
-    logits: rows('logits', nVocab, nLogitRows),
-    fault,
+    ...common,
+    routing: nLayers * 3 * roundUp(nExpertsUsed * 4, ROUTING_PART),
+    chunkIds: values(chunkTokens * nExpertsUsed),
+    chunkWeights: values(chunkTokens * nExpertsUsed),
+    waveTable: values(nExperts),
+    spanX: rows(modelDim, spanTokens),
+    spanExpertIn: rows(modelDim, spanTokens),
+    spanIds: values(nPairs),
+    spanWeights: values(nPairs),
+    spanSlots: values(nPairs),
+    starts: values(nExperts + 1),
+    sorted: values(nPairs),
+    expertH: rows(expertDim, nPairs),
+    expertOut: rows(modelDim, nPairs),
+  };
+}
+
+/** Allocates what a runner writes. */
+export function makeActivations(device: Device, plan: ModelPlan, sizes: StepSizes): Activations {
+  const made = new Map(
+    Object.entries(activationBytes(plan, sizes)).map(([name, bytes]) => [
+      name,
+      whole(device.buffers.storage('activations', name, bytes)),
+    ]),
+  );
+  const view = (name: string) => made.get(name)!;
+  device.write(view('fault').buffer, 0, new Uint8Array(new Uint32Array([NO_FAULT]).buffer));
+  const { nHeads, nKvHeads, headDim, nExperts } = plan.shape;
+  return {
+    sizes,
+    tokens: view('tokens'),
+    angles: view('angles'),
+    cacheSlots: view('cacheSlots'),
+    nKeys: view('nKeys'),
+    x: view('x'),
+    h: view('h'),
+    qkv: view('qkv'),
+    qkvStride: rowStride((nHeads + 2 * nKvHeads) * headDim),
+    q: view('q'),
+    attn: view('attn'),
+    ff: view('ff'),
+    expertIn: view('expertIn'),
+    routerLogits: view('routerLogits'),
+    headIn: view('headIn'),
+    logits: view('logits'),
+    fault: view('fault'),
+    experts: nExperts === 0 ? null : expertActivations(plan, view),
     destroy: () => {
-      for (const one of made) device.buffers.destroy(one);
+      for (const { buffer } of made.values()) device.buffers.destroy(buffer);
     },
+  };
+}
+
+function expertActivations(plan: ModelPlan, view: (name: string) => BufferView): ExpertActivations {
+  const { nLayers, nExperts, nExpertsUsed } = plan.shape;
+  const routing = view('routing');
+  const part = roundUp(nExpertsUsed * 4, ROUTING_PART);
+  const shared = { starts: view('starts'), sorted: view('sorted'), nExperts, nExpertsUsed };
+  const at = (layer: number, i: number): BufferView => ({
+    buffer: routing.buffer,
+    offset: (3 * layer + i) * part,
+    sizeBytes: part,
+  });
+  return {
+    routing,
+    routingBytes: 3 * part,
+    stepRoutes: Array.from({ length: nLayers }, (_, layer) => ({
+      ...shared,
+      ids: at(layer, 0),
+      weights: at(layer, 1),
+      slots: at(layer, 2),
+    })),
+    chunkRoute: { ...shared, ids: view('chunkIds'), weights: view('chunkWeights'), slots: view('spanSlots') },
+    span: {
+      x: view('spanX'),
+      expertIn: view('spanExpertIn'),
+      route: { ...shared, ids: view('spanIds'), weights: view('spanWeights'), slots: view('spanSlots') },
+      expertH: view('expertH'),
+      expertOut: view('expertOut'),
+    },
+    waveTable: view('waveTable'),
   };
 }

@@ -1,6 +1,15 @@
-export { type Activations, makeActivations } from './activations.ts';
+export { type Activations, activationBytes, makeActivations, type StepSizes } from './activations.ts';
 export type { Architecture, FeedForward, ModelShape } from './architecture.ts';
-export { recordStep, type WantedLogits } from './forward.ts';
+export { expertSizes, type GpuBudget, type MemoryPlan, planMemory, stepSizes } from './budget.ts';
+export {
+  type LayerCuts,
+  recordChunk,
+  recordDecode,
+  recordHead,
+  recordSpan,
+  type SpanCuts,
+  type StepCuts,
+} from './forward.ts';
 export { type PlacedModel, type PlaceOptions, placeModel, type RecordReader } from './place.ts';
 export { dominantFormat, type ModelPlan, planModel } from './plan.ts';
 export { ropeAngles } from './rope.ts';

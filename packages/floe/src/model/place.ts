@@ -1,8 +1,9 @@
 import { GgufError, throwIfAborted } from '../errors/index.ts';
-import { ExpertSlots } from '../experts/index.ts';
+import { type CachePolicy, ExpertCache, ExpertSlots, type SlotClass } from '../experts/index.ts';
 import { type BufferView, type Device, whole } from '../gpu/index.ts';
 import type { DenseMatrix, ExpertMatrix } from '../kernels/index.ts';
-import type { RecordPlan } from '../store/index.ts';
+import type { RecordPlan, Urgency } from '../store/index.ts';
+import { expertSizes } from './budget.ts';
 import type { LayerPlan, ModelPlan } from './plan.ts';
 
 /** A model whose weights are on the GPU. */
@@ -13,6 +14,8 @@ export interface PlacedModel {
   readonly outputNorm: BufferView;
   readonly output: DenseMatrix;
   readonly slots: ExpertSlots | null;
+  /** Who sees that experts are there when they are wanted; null where the model has none. */
+  readonly experts: ExpertCache | null;
   /** [ropeDim / 2] divisors of the frequencies, or null. */
   readonly ropeFreqs: Float32Array | null;
 }
@@ -33,19 +36,24 @@ export interface PlacedLayer {
 
 /** Where records come from: the store, or a file read in place. */
 export interface RecordReader {
-  readonly read: (plan: RecordPlan, signal?: AbortSignal) => Promise<Uint8Array>;
+  readonly read: (plan: RecordPlan, signal?: AbortSignal, urgency?: Urgency) => Promise<Uint8Array>;
+  /** Whether reading it needs no network; by itself all do without. */
+  readonly isNear?: (plan: RecordPlan) => boolean;
 }
 
 export interface PlaceOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (loadedBytes: number, totalBytes: number) => void;
+  /** Slots for each size of expert; by itself one for every expert. */
+  readonly slots?: readonly SlotClass[] | undefined;
+  /** The most that experts may take in this thread's memory; by itself nothing. */
+  readonly memoryBytes?: number | undefined;
+  readonly policy?: CachePolicy | undefined;
   /** Bytes of one pool buffer at the most, for tests. */
   readonly poolBytes?: number | undefined;
-  /** Which slot holds the n-th expert; default: the n-th. For tests: the answer may not depend on it. */
-  readonly slotOrder?: ((n: number, nSlots: number) => number) | undefined;
 }
 
-/** Reads every record and writes it to the GPU: dense ones to a buffer each, experts to their slots. */
+/** Reads the dense records and writes them to the GPU, a buffer each; then fills the slots with experts that are near. */
 export async function placeModel(
   device: Device,
   plan: ModelPlan,
@@ -53,61 +61,54 @@ export async function placeModel(
   options: PlaceOptions = {},
 ): Promise<PlacedModel> {
   const buffers = new Map<RecordPlan, BufferView>();
-  const totalBytes = plan.records.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const slots = makeSlots(device, plan, options);
+  const experts = slots && makeCache(plan, records, slots, options);
+  const expertRecords = new Set(plan.layers.flatMap((layer) => layer.experts?.records ?? []));
+  const dense = plan.records.filter((record) => !expertRecords.has(record));
+  const slotBytes = (options.slots ?? []).reduce((sum, { nSlots, slotBytes }) => sum + nSlots * slotBytes, 0);
+  const expertBytes = options.slots ? slotBytes : [...expertRecords].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const totalBytes = dense.reduce((sum, { sizeBytes }) => sum + sizeBytes, expertBytes);
   let loadedBytes = 0;
-  const load = async (record: RecordPlan) => {
-    throwIfAborted(options.signal);
-    device.throwIfFailed();
-    const bytes = await records.read(record, options.signal);
+  const loaded = (record: RecordPlan) => {
     loadedBytes += record.sizeBytes;
     options.onProgress?.(loadedBytes, totalBytes);
-    return bytes;
   };
-  const slots = makeSlots(device, plan, options.poolBytes);
-  const expertRecords = new Set(plan.layers.flatMap((layer) => layer.experts?.records ?? []));
-  for (const record of plan.records) {
-    if (expertRecords.has(record)) continue;
+  for (const record of dense) {
+    throwIfAborted(options.signal);
+    device.throwIfFailed();
     const buffer = device.buffers.storage('weights', record.key, record.sizeBytes);
-    device.write(buffer, 0, await load(record));
+    device.write(buffer, 0, await records.read(record, options.signal));
     buffers.set(record, whole(buffer));
+    loaded(record);
   }
-  await loadExperts(plan, slots, load, options.slotOrder ?? ((n) => n));
-  return assemble(plan, buffers, slots, await ropeFreqsOf(plan, records));
+  await experts?.fill(options.signal, loaded);
+  return assemble(plan, buffers, slots, experts, await ropeFreqsOf(plan, records));
 }
 
-function makeSlots(device: Device, plan: ModelPlan, poolBytes: number | undefined): ExpertSlots | null {
+function makeSlots(device: Device, plan: ModelPlan, { slots, poolBytes }: PlaceOptions): ExpertSlots | null {
   const { nLayers, nExperts } = plan.shape;
-  const first = plan.layers.find(({ experts }) => experts)?.experts?.records[0];
-  return first
-    ? new ExpertSlots(device, { nLayers, nExperts }, slotBytesOf(plan), nLayers * nExperts, poolBytes)
-    : null;
+  if (nExperts === 0) return null;
+  const classes = slots ?? expertSizes(plan).map((one) => ({ ...one, nSlots: one.layers.length * nExperts }));
+  return new ExpertSlots(device, { nLayers, nExperts }, classes, poolBytes);
 }
 
-/** One slot size for all: a layer whose format is larger sets it. */
-function slotBytesOf(plan: ModelPlan): number {
-  return Math.max(...plan.layers.map(({ experts }) => experts?.records[0]?.sizeBytes ?? 0));
-}
-
-async function loadExperts(
-  plan: ModelPlan,
-  slots: ExpertSlots | null,
-  load: (record: RecordPlan) => Promise<Uint8Array>,
-  slotOrder: (n: number, nSlots: number) => number,
-): Promise<void> {
-  if (!slots) return;
-  const nSlots = plan.shape.nLayers * plan.shape.nExperts;
-  let n = 0;
-  for (const [layer, { experts }] of plan.layers.entries()) {
-    for (const [expert, record] of (experts?.records ?? []).entries()) {
-      slots.load(layer, expert, slotOrder(n++, nSlots), await load(record));
-    }
-  }
+function makeCache(plan: ModelPlan, records: RecordReader, slots: ExpertSlots, options: PlaceOptions): ExpertCache {
+  const { nLayers, nExperts, nExpertsUsed } = plan.shape;
+  return new ExpertCache({
+    size: { nLayers, nExperts, nExpertsUsed },
+    slots,
+    records: plan.layers.map(({ experts }) => experts?.records ?? []),
+    source: { read: records.read, isNear: records.isNear ?? (() => true) },
+    memoryBytes: options.memoryBytes ?? 0,
+    policy: options.policy,
+  });
 }
 
 function assemble(
   plan: ModelPlan,
   buffers: ReadonlyMap<RecordPlan, BufferView>,
   slots: ExpertSlots | null,
+  experts: ExpertCache | null,
   ropeFreqs: Float32Array | null,
 ): PlacedModel {
   const matrices = (record: RecordPlan): DenseMatrix[] =>
@@ -117,7 +118,10 @@ function assemble(
     requireF32(record);
     return buffers.get(record)!;
   };
-  const layerOf = ({ attnNorm, attnQkv, attnOutput, ffnNorm, dense, experts }: LayerPlan): PlacedLayer => ({
+  const layerOf = (
+    { attnNorm, attnQkv, attnOutput, ffnNorm, dense, experts }: LayerPlan,
+    layer: number,
+  ): PlacedLayer => ({
     attnNorm: vector(attnNorm),
     attnQkv: matrices(attnQkv),
     attnOutput: matrix(attnOutput),
@@ -126,7 +130,7 @@ function assemble(
     experts: experts && {
       norm: experts.norm && vector(experts.norm),
       gateInp: matrix(experts.gateInp),
-      ...expertMatrices(experts.records[0]!, slots!),
+      ...expertMatrices(experts.records[0]!, slots!.poolsOf(layer)),
     },
   });
   return {
@@ -136,13 +140,16 @@ function assemble(
     outputNorm: vector(plan.outputNorm),
     output: matrix(plan.output ?? plan.tokenEmbd),
     slots,
+    experts,
     ropeFreqs,
   };
 }
 
-function expertMatrices(record: RecordPlan, slots: ExpertSlots): { gateUp: ExpertMatrix; down: ExpertMatrix } {
-  const { pools, slotBytes } = slots;
-  const [gateUp, down] = record.matrices.map((matrix): ExpertMatrix => ({ ...matrix, pools, slotBytes }));
+function expertMatrices(
+  record: RecordPlan,
+  pools: ReturnType<ExpertSlots['poolsOf']>,
+): { gateUp: ExpertMatrix; down: ExpertMatrix } {
+  const [gateUp, down] = record.matrices.map((matrix): ExpertMatrix => ({ ...matrix, ...pools }));
   return { gateUp: gateUp!, down: down! };
 }
 

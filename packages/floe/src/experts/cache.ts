@@ -1,0 +1,255 @@
+/** Experts between storage, memory and GPU: does what the pager decides, and counts what it did. */
+import { InternalError, throwIfAborted } from '../errors/index.ts';
+import type { RecordPlan, Urgency } from '../store/index.ts';
+import { type ExpertCounts, newCounts } from './counts.ts';
+import { MemoryTier } from './memory.ts';
+import { type Claim, Pager } from './pager.ts';
+import { type CachePolicy, decayedCounts } from './policy.ts';
+import type { ExpertSlots } from './slots.ts';
+
+/** Where experts' records come from: the store, the network behind it, or a file read in place. */
+export interface ExpertSource {
+  readonly read: (plan: RecordPlan, signal?: AbortSignal, urgency?: Urgency) => Promise<Uint8Array>;
+  readonly isNear: (plan: RecordPlan) => boolean;
+}
+
+export interface ExpertSize {
+  readonly nLayers: number;
+  readonly nExperts: number;
+  readonly nExpertsUsed: number;
+}
+
+export interface ExpertCacheOptions {
+  readonly size: ExpertSize;
+  readonly slots: ExpertSlots;
+  /** [nLayers][nExperts]. */
+  readonly records: readonly (readonly RecordPlan[])[];
+  readonly source: ExpertSource;
+  /** The most that records may take in this thread's memory. */
+  readonly memoryBytes: number;
+  /** By itself decayed counts. */
+  readonly policy?: CachePolicy | undefined;
+}
+
+/** Where an expert is at best. */
+export type Residence = 'resident' | 'cached' | 'stored' | 'absent';
+
+/** Reads that go on at once; more only queue behind each other in storage, and each holds a record. */
+const N_READS = 3;
+
+export class ExpertCache {
+  readonly counts: ExpertCounts;
+  readonly pager: Pager;
+  readonly memory: MemoryTier;
+  readonly policy: CachePolicy;
+  /** Tokens so far: the clock of the policy. */
+  token = 0;
+  private readonly loads = new Map<number, Promise<void>>();
+  private readonly guessed: Uint8Array;
+  private readonly waiting: (() => void)[] = [];
+  private nReads = 0;
+
+  constructor(private readonly options: ExpertCacheOptions) {
+    const { size, slots } = options;
+    const nSlots = slots.classes.reduce((sum, slotClass) => sum + slotClass.nSlots, 0);
+    this.policy = options.policy ?? decayedCounts({ ...size, nSlots });
+    this.pager = new Pager(size, slots.classes, this.policy);
+    this.guessed = new Uint8Array(size.nLayers * size.nExperts);
+    this.counts = newCounts(size.nLayers);
+    // What the GPU holds is the last thing memory is needed for.
+    const worth = (key: number) => this.policy.score(key, this.token) - (this.pager.isNamed(key) ? 1e6 : 0);
+    this.memory = new MemoryTier(options.memoryBytes, worth);
+  }
+
+  get slots(): ExpertSlots {
+    return this.options.slots;
+  }
+
+  get size(): ExpertSize {
+    return this.options.size;
+  }
+
+  /** Whether every expert has a slot: then no step can miss. */
+  get allResident(): boolean {
+    return this.pager.allResident;
+  }
+
+  keyOf(layer: number, expert: number): number {
+    return layer * this.size.nExperts + expert;
+  }
+
+  residence(key: number): Residence {
+    if (this.pager.isNamed(key)) return 'resident';
+    if (this.memory.has(key)) return 'cached';
+    return this.options.source.isNear(this.recordOf(key)) ? 'stored' : 'absent';
+  }
+
+  /** Notes that `n` tokens were routed to an expert which had a slot, or had none. */
+  routed(layer: number, key: number, isHit: boolean, n = 1, weight = n): void {
+    const { counts } = this;
+    if (isHit) counts.hits += n;
+    else counts.misses += n;
+    counts.layers[layer]![isHit ? 'hits' : 'misses'] += n;
+    if (isHit && this.guessed[key]) counts.usefulGuesses++;
+    this.guessed[key] = 0;
+    this.pager.used(key, this.token, weight);
+  }
+
+  /**
+   * Sees that all of `keys` have slots, and that they keep them until the returned function is called: once what reads
+   * them is submitted. Their bytes and table entries are on the queue by then.
+   *
+   * @throws {FloeError} what reading a record throws; those that did come stay.
+   */
+  async bring(keys: readonly number[], signal?: AbortSignal): Promise<() => void> {
+    for (const key of keys) this.pager.pin(key);
+    const release = () => {
+      for (const key of keys) this.pager.unpin(key);
+    };
+    try {
+      const loads = keys.map((key) => this.see(key, signal));
+      // All end before any is reported: a load that goes on would fill a slot behind our back.
+      const failed = (await Promise.allSettled(loads)).find((load) => load.status === 'rejected');
+      if (failed) throw failed.reason;
+      throwIfAborted(signal);
+      return release;
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** Fills free slots with experts that are near, those of the highest score first: at load, before the first token. */
+  async fill(signal?: AbortSignal, onLoaded: (record: RecordPlan) => void = () => {}): Promise<void> {
+    const loads: Promise<void>[] = [];
+    for (const key of this.byWorth()) {
+      const record = this.recordOf(key);
+      if (this.pager.isNamed(key) || !this.options.source.isNear(record)) continue;
+      if (this.pager.nFree(this.layerOf(key)) === 0) continue;
+      const claim = this.pager.claim(key, this.token);
+      if (!claim) continue;
+      loads.push(this.load(claim, 'demand', signal).then(() => onLoaded(record)));
+      if (loads.length >= N_READS) await loads.shift();
+    }
+    await Promise.all(loads);
+  }
+
+  /** Reads records that are near into memory while there is room and nobody waits for storage, the likeliest first. */
+  async fillMemory(signal: AbortSignal): Promise<void> {
+    for (const key of this.byWorth()) {
+      if (signal.aborted) return;
+      const record = this.recordOf(key);
+      if (this.memory.usedBytes + record.sizeBytes > this.memory.budgetBytes) return;
+      if (this.pager.isNamed(key) || this.memory.has(key) || !this.options.source.isNear(record)) continue;
+      if (this.nReads > 0) continue;
+      const bytes = await this.inLane(() => this.options.source.read(record, signal, 'ahead'));
+      this.memory.offer(key, bytes);
+    }
+  }
+
+  /** Loads an expert that may be wanted soon, from memory only, if that harms nobody; true if it did. */
+  guess(key: number): boolean {
+    const record = this.memory.get(key);
+    if (!record || this.pager.isNamed(key) || this.pager.isLoading(key)) return false;
+    const claim = this.pager.claimAhead(key, this.token);
+    if (!claim) return false;
+    this.forget(claim);
+    this.counts.guesses++;
+    this.counts.fromMemory++;
+    this.write(claim, record);
+    this.guessed[key] = 1;
+    return true;
+  }
+
+  /** Gives back what this thread's memory holds. */
+  destroy(): void {
+    this.memory.clear();
+  }
+
+  /** Keys of all experts that exist, best score first; of equals the first experts of each layer. */
+  private byWorth(): number[] {
+    const { nExperts } = this.size;
+    const keys = this.options.records.flatMap((records, layer) =>
+      records.map((_, expert) => this.keyOf(layer, expert)),
+    );
+    const score = new Map(keys.map((key) => [key, this.policy.score(key, this.token)]));
+    return keys.sort((a, b) => score.get(b)! - score.get(a)! || (a % nExperts) - (b % nExperts) || a - b);
+  }
+
+  private async see(key: number, signal: AbortSignal | undefined): Promise<void> {
+    while (!this.pager.isNamed(key)) {
+      const under = this.loads.get(key);
+      const claim = under ? null : this.pager.claim(key, this.token);
+      // Under way, or every slot is spoken for: what is loading ends, and is looked at again.
+      if (claim) await this.load(claim, 'demand', signal);
+      else if (under) await under;
+      else if (this.loads.size > 0) await Promise.race([...this.loads.values()].map((load) => load.catch(() => {})));
+      else throw new InternalError(`no slot for expert ${key}: all are wanted`);
+    }
+  }
+
+  private load(claim: Claim, urgency: Urgency, signal: AbortSignal | undefined): Promise<void> {
+    const { key } = claim;
+    this.forget(claim);
+    const load = this.recordBytes(key, urgency, signal).then(
+      (bytes) => this.write(claim, bytes),
+      (error: unknown) => {
+        this.pager.failed(claim);
+        throw error;
+      },
+    );
+    this.loads.set(key, load);
+    const end = () => this.loads.delete(key);
+    load.then(end, end);
+    return load;
+  }
+
+  private forget({ evicted }: Claim): void {
+    if (evicted === null) return;
+    this.slots.forget(evicted);
+    this.counts.evictions++;
+    if (this.guessed[evicted]) this.counts.uselessGuesses++;
+    this.guessed[evicted] = 0;
+  }
+
+  private write(claim: Claim, record: Uint8Array): void {
+    this.slots.fill(claim.key, claim.slot, record);
+    this.pager.arrived(claim);
+    this.counts.loads++;
+    this.counts.movedBytes += record.byteLength;
+  }
+
+  private async recordBytes(key: number, urgency: Urgency, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    const held = this.memory.get(key);
+    if (held) {
+      this.counts.fromMemory++;
+      return held;
+    }
+    const { source } = this.options;
+    const record = this.recordOf(key);
+    if (source.isNear(record)) this.counts.fromStorage++;
+    else this.counts.fromNetwork++;
+    const bytes = await this.inLane(() => source.read(record, signal, urgency));
+    this.memory.offer(key, bytes);
+    return bytes;
+  }
+
+  private async inLane<T>(work: () => Promise<T>): Promise<T> {
+    if (this.nReads >= N_READS) await new Promise<void>((resolve) => this.waiting.push(resolve));
+    this.nReads++;
+    try {
+      return await work();
+    } finally {
+      this.nReads--;
+      this.waiting.shift()?.();
+    }
+  }
+
+  private recordOf(key: number): RecordPlan {
+    return this.options.records[this.layerOf(key)]![key % this.size.nExperts]!;
+  }
+
+  private layerOf(key: number): number {
+    return Math.floor(key / this.size.nExperts);
+  }
+}

@@ -1,0 +1,57 @@
+/** What paging did, counted: the causes of its speed. */
+export interface ExpertCounts {
+  /** Routed (token, rank) pairs whose expert had a slot when they were routed, and those whose had none. */
+  hits: number;
+  misses: number;
+  /** The same by layer. */
+  readonly layers: { hits: number; misses: number }[];
+  /** Experts written to slots, and those that had to go for them. */
+  loads: number;
+  evictions: number;
+  /** Of the loads: where the record was. */
+  fromMemory: number;
+  fromStorage: number;
+  fromNetwork: number;
+  movedBytes: number;
+  /** Decoded tokens, and layers of them that had to wait for an expert. */
+  nTokens: number;
+  faultedLayers: number;
+  /** Milliseconds in which a step waited for experts. */
+  stallMs: number;
+  /** Waits during which nothing of the session was submitted behind what was waited for. */
+  blockingWaits: number;
+  /** Loads before anyone asked: used later, or evicted unused. */
+  guesses: number;
+  usefulGuesses: number;
+  uselessGuesses: number;
+  /** Of the experts routed to, and of those that were missed: how many the guess had named. */
+  foreseen: number;
+  foreseenMisses: number;
+  foreseeable: number;
+  foreseeableMisses: number;
+}
+
+export function newCounts(nLayers: number): ExpertCounts {
+  return {
+    hits: 0,
+    misses: 0,
+    layers: Array.from({ length: nLayers }, () => ({ hits: 0, misses: 0 })),
+    loads: 0,
+    evictions: 0,
+    fromMemory: 0,
+    fromStorage: 0,
+    fromNetwork: 0,
+    movedBytes: 0,
+    nTokens: 0,
+    faultedLayers: 0,
+    stallMs: 0,
+    blockingWaits: 0,
+    guesses: 0,
+    usefulGuesses: 0,
+    uselessGuesses: 0,
+    foreseen: 0,
+    foreseenMisses: 0,
+    foreseeable: 0,
+    foreseeableMisses: 0,
+  };
+}

@@ -1,0 +1,54 @@
+/** The tier between storage and GPU: packed records in this thread's memory, under a budget of bytes. */
+export class MemoryTier {
+  private readonly records = new Map<number, Uint8Array>();
+  /** Held now. */
+  usedBytes = 0;
+
+  constructor(
+    readonly budgetBytes: number,
+    /** What keeping an expert here is worth: its expected use, less where the GPU holds it anyway. */
+    private readonly worth: (key: number) => number,
+  ) {}
+
+  get(key: number): Uint8Array | undefined {
+    return this.records.get(key);
+  }
+
+  has(key: number): boolean {
+    return this.records.has(key);
+  }
+
+  /** Keeps a record, in the place of those that are worth less, or not at all. */
+  offer(key: number, record: Uint8Array): void {
+    if (this.records.has(key) || record.byteLength > this.budgetBytes) return;
+    const worth = this.worth(key);
+    while (this.usedBytes + record.byteLength > this.budgetBytes) {
+      const least = this.leastWorth();
+      if (least === null || this.worth(least) >= worth) return;
+      this.drop(least);
+    }
+    this.records.set(key, record);
+    this.usedBytes += record.byteLength;
+  }
+
+  clear(): void {
+    this.records.clear();
+    this.usedBytes = 0;
+  }
+
+  private drop(key: number): void {
+    this.usedBytes -= this.records.get(key)?.byteLength ?? 0;
+    this.records.delete(key);
+  }
+
+  private leastWorth(): number | null {
+    let found: number | null = null;
+    let least = Number.POSITIVE_INFINITY;
+    for (const key of this.records.keys()) {
+      const worth = this.worth(key);
+      if (worth >= least) continue;
+      [found, least] = [key, worth];
+    }
+    return found;
+  }
+}

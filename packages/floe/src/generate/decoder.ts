@@ -1,0 +1,319 @@
+/** Decodes one token: submits its layers as far ahead as the schedule allows, and brings in experts that are missing. */
+import { InternalError } from '../errors/index.ts';
+import type { ExpertCache } from '../experts/index.ts';
+import { type Device, type Graph, type PendingRead, Readback, type ReadPart } from '../gpu/index.ts';
+import type { Clock } from '../host/index.ts';
+import { ABSENT, NO_FAULT } from '../kernels/index.ts';
+import type { Activations, StepCuts } from '../model/index.ts';
+import type { AdaptiveSchedule, Schedule } from './schedule.ts';
+
+/** A recorded decode step. */
+export interface DecodeProgram {
+  readonly graph: Graph;
+  readonly cuts: StepCuts;
+}
+
+/** What one token's routing was, layer by layer in rank order. */
+export interface TokenRoutes {
+  /** [nLayers · nExpertsUsed]. */
+  readonly ids: Uint16Array;
+  readonly weights: Float32Array;
+}
+
+/** Layers whose routes a read-back brings, and whether it brings the sampled id too. */
+interface Read {
+  readonly first: number;
+  readonly end: number;
+  readonly isLast: boolean;
+  readonly bytes: Promise<ArrayBuffer>;
+  readonly submittedMs: number;
+  /** Submissions of the step up to it. */
+  readonly nSent: number;
+}
+
+/** Bytes of the sampled id behind the routes. */
+const ID_BYTES = 4;
+
+export class Decoder {
+  private readonly readback: Readback;
+  /** Hears of each token's routes. */
+  onRoutes: (routes: TokenRoutes) => void = () => {};
+
+  constructor(
+    private readonly device: Device,
+    private readonly s: Activations,
+    private readonly sampled: GPUBuffer,
+    private readonly experts: ExpertCache | null,
+    private readonly schedule: AdaptiveSchedule,
+    private readonly clock: Clock,
+  ) {
+    this.readback = new Readback(device, (s.experts?.routing.sizeBytes ?? 0) + ID_BYTES);
+  }
+
+  /** Submits a step of which no expert can be missing, whole; `wait` gives the id it picked. */
+  submit({ graph, cuts }: DecodeProgram): { readonly wait: () => Promise<number> } {
+    const encoder = this.device.gpu.createCommandEncoder();
+    graph.encode(encoder);
+    const nLayers = cuts.layers.length;
+    const pending = this.readback.copyParts(encoder, this.parts(0, nLayers, true));
+    this.device.submit(encoder.finish());
+    return {
+      wait: async () => {
+        const bytes = await pending.wait();
+        if (this.experts) {
+          const routes = this.emptyRoutes();
+          for (let layer = 0; layer < nLayers; layer++) this.note(routes, bytes, layer, 0);
+          this.ended(routes);
+          this.experts.counts.blockingWaits++;
+        }
+        return idOf(bytes);
+      },
+    };
+  }
+
+  /**
+   * Decodes with experts that may be missing. The host learns each layer's routes while later layers are queued; behind
+   * a miss they fall through, the missing expert is brought in, and the step goes on from where it stood.
+   *
+   * @throws {FloeError} what bringing an expert in throws; the device is ready for the next step then.
+   */
+  async run(program: DecodeProgram, signal?: AbortSignal): Promise<number> {
+    const step = new Step(this, program, this.schedule.choose(this.experts!.allResident));
+    try {
+      return await step.run(signal);
+    } catch (error) {
+      step.abandon();
+      this.clearFault();
+      throw error;
+    }
+  }
+
+  /** Measures an idle read-back, so that the first tokens' schedule is no guess. */
+  async calibrate(): Promise<void> {
+    for (let i = 0; i < 3; i++) {
+      const encoder = this.device.gpu.createCommandEncoder();
+      const pending = this.readback.copyParts(encoder, [{ source: this.sampled, offset: 0, sizeBytes: ID_BYTES }]);
+      const startMs = this.clock.now();
+      this.device.submit(encoder.finish());
+      await pending.wait();
+      this.schedule.latency(this.clock.now() - startMs);
+    }
+  }
+
+  destroy(): void {
+    this.readback.destroy();
+  }
+
+  /** Submits ranges of the step, with a read-back of some layers' routes behind them. */
+  send(graph: Graph, ranges: readonly (readonly [number, number])[], parts: readonly ReadPart[]): PendingRead | null {
+    const startMs = this.clock.now();
+    const encoder = this.device.gpu.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    for (const [from, to] of ranges) graph.encodePart(pass, from, to);
+    pass.end();
+    const pending = parts.length > 0 ? this.readback.copyParts(encoder, parts) : null;
+    this.device.submit(encoder.finish());
+    this.schedule.submit(this.clock.now() - startMs);
+    return pending;
+  }
+
+  parts(first: number, end: number, withId: boolean): ReadPart[] {
+    const routes = this.s.experts;
+    const parts: ReadPart[] = [];
+    if (routes && end > first) {
+      const { routing, routingBytes } = routes;
+      const sizeBytes = (end - first) * routingBytes;
+      parts.push({ source: routing.buffer, offset: first * routingBytes, sizeBytes });
+    }
+    if (withId) parts.push({ source: this.sampled, offset: 0, sizeBytes: ID_BYTES });
+    return parts;
+  }
+
+  /** Takes a layer's routes out of a read-back whose first layer is `first`; the keys that were absent. */
+  note(routes: TokenRoutes, bytes: ArrayBuffer, layer: number, first: number): { keys: number[]; missing: boolean } {
+    const experts = this.experts!;
+    const { nExpertsUsed } = experts.size;
+    const { routingBytes } = this.s.experts!;
+    const at = (layer - first) * routingBytes;
+    const ids = new Uint32Array(bytes, at, nExpertsUsed);
+    const weights = new Float32Array(bytes, at + routingBytes / 3, nExpertsUsed);
+    const slots = new Uint32Array(bytes, at + (2 * routingBytes) / 3, nExpertsUsed);
+    routes.ids.set(ids, layer * nExpertsUsed);
+    routes.weights.set(weights, layer * nExpertsUsed);
+    const keys = Array.from(ids, (expert) => experts.keyOf(layer, expert));
+    for (const [rank, key] of keys.entries()) experts.routed(layer, key, slots[rank] !== ABSENT);
+    return { keys, missing: slots.includes(ABSENT) };
+  }
+
+  emptyRoutes(): TokenRoutes {
+    const { nLayers, nExpertsUsed } = this.experts!.size;
+    const n = nLayers * nExpertsUsed;
+    return { ids: new Uint16Array(n), weights: new Float32Array(n) };
+  }
+
+  /** A token is done: the policy's clock goes on. */
+  ended(routes: TokenRoutes): void {
+    this.experts!.token++;
+    this.experts!.counts.nTokens++;
+    this.onRoutes(routes);
+  }
+
+  clearFault(): void {
+    this.device.write(this.s.fault.buffer, 0, new Uint8Array(new Uint32Array([NO_FAULT]).buffer));
+  }
+
+  get cache(): ExpertCache {
+    return this.experts!;
+  }
+
+  get time(): Clock {
+    return this.clock;
+  }
+
+  get measured(): AdaptiveSchedule {
+    return this.schedule;
+  }
+}
+
+/** One token on its way through the layers. */
+class Step {
+  /** Dispatches submitted, and layers whose routing is among them. */
+  private at = 0;
+  private nRouted = 0;
+  private nSent = 0;
+  /** Layers whose experts are known to be there. */
+  private nKnown = 0;
+  private reads: Read[] = [];
+  /** A look-up to be made again, before what comes next. */
+  private again: readonly (readonly [number, number])[] = [];
+  private readonly routes: TokenRoutes;
+  private release: () => void = () => {};
+
+  constructor(
+    private readonly decoder: Decoder,
+    private readonly program: DecodeProgram,
+    private readonly schedule: Schedule,
+  ) {
+    this.routes = decoder.emptyRoutes();
+  }
+
+  async run(signal: AbortSignal | undefined): Promise<number> {
+    const { decoder } = this;
+    const { counts } = decoder.cache;
+    const startMs = decoder.time.now();
+    let stallMs = 0;
+    for (;;) {
+      this.submit();
+      const read = this.reads.shift();
+      if (!read) throw new InternalError('a decode step waits for nothing');
+      // Nothing is queued behind it: the device has nothing to do until the host has read this.
+      if (read.nSent === this.nSent) counts.blockingWaits++;
+      const bytes = await read.bytes;
+      // A step's first routing is little work on an idle device: what it takes is the way there and back.
+      if (read.end === 1 && !read.isLast) decoder.measured.latency(decoder.time.now() - read.submittedMs);
+      const missed = this.learn(read, bytes);
+      if (missed) {
+        stallMs += await this.bring(missed, signal);
+        continue;
+      }
+      if (!read.isLast) continue;
+      decoder.measured.token(decoder.time.now() - startMs - stallMs);
+      decoder.ended(this.routes);
+      return idOf(bytes);
+    }
+  }
+
+  /** Lets go of what is under way: nothing of this step is submitted from now on. */
+  abandon(): void {
+    this.dropReads();
+    this.release();
+  }
+
+  /** The first layer of a read that misses an expert, with all it wants. */
+  private learn({ first, end }: Read, bytes: ArrayBuffer): { layer: number; keys: number[] } | null {
+    for (let layer = first; layer < end; layer++) {
+      const { keys, missing } = this.decoder.note(this.routes, bytes, layer, first);
+      if (missing) return { layer, keys };
+      this.nKnown = layer + 1;
+    }
+    return null;
+  }
+
+  /** Brings a layer's experts in and puts the step back to where it needs them; how long that took. */
+  private async bring(missed: { layer: number; keys: number[] }, signal: AbortSignal | undefined): Promise<number> {
+    const { decoder } = this;
+    const { layer, keys } = missed;
+    const cut = this.program.cuts.layers[layer]!;
+    this.dropReads();
+    // What needs no experts runs while they come.
+    if (this.at < cut.experts && this.schedule.overlap) this.sendRest(layer);
+    const startMs = decoder.time.now();
+    const { counts } = decoder.cache;
+    counts.faultedLayers++;
+    counts.blockingWaits++;
+    this.release = await decoder.cache.bring(keys, signal);
+    const stallMs = decoder.time.now() - startMs;
+    counts.stallMs += stallMs;
+    // Behind everything that fell through, and before what is submitted next.
+    decoder.clearFault();
+    if (this.at < cut.experts) this.sendRest(layer);
+    this.again = [[cut.route, cut.route + 1]];
+    this.at = cut.experts;
+    this.nRouted = layer + 1;
+    this.nKnown = layer + 1;
+    return stallMs;
+  }
+
+  /** Submits what the schedule allows. */
+  private submit(): void {
+    const { layers, end } = this.program.cuts;
+    const { runAhead, group, overlap } = this.schedule;
+    while (this.at < end) {
+      const next = this.nRouted;
+      // The experts of the layer before are submitted with this layer's routing.
+      const mayGoOn = next - 1 < this.nKnown + runAhead;
+      if (!mayGoOn) {
+        if (overlap && next > 0 && this.at < layers[next - 1]!.experts) this.sendRest(next - 1);
+        return;
+      }
+      const upTo = Math.min(next + group, layers.length, this.nKnown + runAhead + 1);
+      const toEnd = upTo === layers.length && layers.length - 1 < this.nKnown + runAhead;
+      this.send(next, upTo, toEnd);
+    }
+  }
+
+  /** Submits up to the routing of layer `end` - 1, or all that is left, and reads back what it chose. */
+  private send(first: number, end: number, toEnd: boolean): void {
+    const { decoder } = this;
+    const { graph, cuts } = this.program;
+    const to = toEnd ? cuts.end : cuts.layers[end - 1]!.routed;
+    const pending = decoder.send(graph, [...this.again, [this.at, to]], decoder.parts(first, end, toEnd))!;
+    // Those that keep an expert in its slot are needed until here.
+    this.release();
+    this.release = () => {};
+    this.again = [];
+    const bytes = pending.wait();
+    bytes.catch(() => {});
+    this.nSent++;
+    this.reads.push({ first, end, isLast: toEnd, bytes, submittedMs: decoder.time.now(), nSent: this.nSent });
+    this.at = to;
+    this.nRouted = Math.max(this.nRouted, end);
+  }
+
+  private sendRest(layer: number): void {
+    const { experts } = this.program.cuts.layers[layer]!;
+    this.decoder.send(this.program.graph, [[this.at, experts]], []);
+    this.nSent++;
+    this.at = experts;
+  }
+
+  /** What was queued behind a miss has fallen through; its read-backs bring nothing. */
+  private dropReads(): void {
+    for (const { bytes } of this.reads) bytes.catch(() => {});
+    this.reads = [];
+  }
+}
+
+function idOf(bytes: ArrayBuffer): number {
+  return new Uint32Array(bytes, bytes.byteLength - ID_BYTES, 1)[0]!;
+}

@@ -1,0 +1,143 @@
+/** What of a model lies where, under budgets of bytes: pure, and known before a weight is downloaded. */
+import { ExpertsError, RequestError } from '../errors/index.ts';
+import type { SlotClass } from '../experts/index.ts';
+import { kvBytes } from '../kv/index.ts';
+import { rowStride } from '../quant/index.ts';
+import { activationBytes, type StepSizes } from './activations.ts';
+import type { ModelPlan } from './plan.ts';
+
+/** Tokens of a prompt that go through the layers together. */
+const CHUNK_TOKENS = 128;
+/** Rows of logits kept at once when all are wanted. */
+const LOGIT_ROWS = 16;
+/** Tokens of a prompt whose experts are brought in once, where one buffer of what they say stays below these bytes. */
+const SPAN_TOKENS = 4096;
+const SPAN_BYTES = 64 << 20;
+/** Parameters of recorded dispatches, read-back buffers and the like. */
+const OTHER_BYTES = 2 << 20;
+const DISPATCH_BYTES = 256;
+/** Dispatches of a layer in all the graphs that are kept. */
+const KEPT_DISPATCHES = 240;
+
+/**
+ * How many slots experts get: bytes that cover every GPU buffer, dense weights, cache and activations too; or, for the
+ * slots alone, a share of all experts ('25%'), or the fewest that work ('min').
+ */
+export type GpuBudget = number | 'min' | `${number}%`;
+
+export interface MemoryPlan {
+  readonly contextLength: number;
+  readonly sizes: StepSizes;
+  readonly denseBytes: number;
+  readonly kvBytes: number;
+  readonly activationBytes: number;
+  /** Recorded graphs and read-backs, at the most. */
+  readonly otherBytes: number;
+  readonly slots: readonly SlotClass[];
+  readonly slotBytes: number;
+  /** Of all experts, as slots. */
+  readonly expertBytes: number;
+  /** All of it. */
+  readonly gpuBytes: number;
+}
+
+/** Row counts of a runner's buffers: by model and context alone, so that no budget changes a bit of an answer. */
+export function stepSizes({ shape }: ModelPlan, contextLength: number): StepSizes {
+  const chunkTokens = Math.min(CHUNK_TOKENS, contextLength);
+  const rowBytes = shape.nExpertsUsed * rowStride(shape.modelDim) * 4;
+  const most =
+    shape.nExperts === 0 ? chunkTokens : Math.min(SPAN_TOKENS, contextLength, Math.floor(SPAN_BYTES / rowBytes));
+  const spanTokens = most <= chunkTokens ? chunkTokens : Math.ceil(most / chunkTokens) * chunkTokens;
+  return { chunkTokens, spanTokens, logitRows: Math.min(LOGIT_ROWS, contextLength) };
+}
+
+/** Layers whose experts are of one size, and that size. */
+export function expertSizes(plan: ModelPlan): { slotBytes: number; layers: number[] }[] {
+  const classes = new Map<number, number[]>();
+  for (const [layer, { experts }] of plan.layers.entries()) {
+    const bytes = experts?.records[0]?.sizeBytes;
+    if (bytes !== undefined) classes.set(bytes, [...(classes.get(bytes) ?? []), layer]);
+  }
+  return [...classes].map(([slotBytes, layers]) => ({ slotBytes, layers }));
+}
+
+/**
+ * Divides the GPU's memory: first what must be there, then as many slots as are left.
+ * @throws {ExpertsError} `experts/budget-too-small`: fewer slots than one token of one layer needs, and one more.
+ * @throws {RequestError} `request/invalid`: the budget is no number of bytes and no percentage.
+ */
+export function planMemory(plan: ModelPlan, contextLength: number, budget: GpuBudget | 'all'): MemoryPlan {
+  const sizes = stepSizes(plan, contextLength);
+  const expertRecords = new Set(plan.layers.flatMap(({ experts }) => experts?.records ?? []));
+  const denseBytes = sum(plan.records.filter((record) => !expertRecords.has(record)).map(({ sizeBytes }) => sizeBytes));
+  const activations = sum(Object.values(activationBytes(plan, sizes)));
+  const cache = kvBytes(plan.shape, contextLength);
+  const otherBytes = OTHER_BYTES + plan.shape.nLayers * KEPT_DISPATCHES * DISPATCH_BYTES;
+  const fixedBytes = denseBytes + cache + activations + otherBytes;
+  const slots = divide(plan, budget, fixedBytes);
+  const slotBytes = sum(slots.map((slotClass) => slotClass.nSlots * slotClass.slotBytes));
+  return {
+    contextLength,
+    sizes,
+    denseBytes,
+    kvBytes: cache,
+    activationBytes: activations,
+    otherBytes,
+    slots,
+    slotBytes,
+    expertBytes: sum([...expertRecords].map(({ sizeBytes }) => sizeBytes)),
+    gpuBytes: fixedBytes + slotBytes,
+  };
+}
+
+/** Slots for each size of expert, in the proportions in which layers need them. */
+function divide(plan: ModelPlan, budget: GpuBudget | 'all', fixedBytes: number): SlotClass[] {
+  const { nExperts, nExpertsUsed } = plan.shape;
+  const classes = expertSizes(plan);
+  const all = sum(classes.map(({ slotBytes, layers }) => slotBytes * layers.length * nExperts));
+  const share = shareOf(budget, fixedBytes, all);
+  const least = nExpertsUsed + 1;
+  return classes.map(({ slotBytes, layers }) => {
+    const most = layers.length * nExperts;
+    // A percentage or 'min' is a wish for few; bytes are a promise that can't be kept below the least.
+    const nSlots =
+      typeof budget === 'number'
+        ? Math.min(most, Math.floor(share * most))
+        : Math.min(most, Math.max(Math.min(least, most), Math.round(share * most)));
+    if (nSlots < Math.min(least, most)) {
+      const leastBytes =
+        fixedBytes +
+        sum(classes.map((one) => one.slotBytes * Math.ceil((least / most) * one.layers.length * nExperts)));
+      throw tooSmall(Number(budget), leastBytes, nSlots, least);
+    }
+    return { slotBytes, layers, nSlots };
+  });
+}
+
+function shareOf(budget: GpuBudget | 'all', fixedBytes: number, allBytes: number): number {
+  if (budget === 'all') return 1;
+  if (budget === 'min') return 0;
+  if (typeof budget === 'number' && budget > 0) return Math.max(0, (budget - fixedBytes) / Math.max(1, allBytes));
+  const percent =
+    typeof budget === 'string' ? Number(/^(\d+(?:\.\d+)?)%$/.exec(budget)?.[1] ?? Number.NaN) : Number.NaN;
+  if (percent >= 0 && percent <= 100) return percent / 100;
+  throw new RequestError('request/invalid', `A GPU budget of ${String(budget)} means nothing.`, {
+    remedy: "Give bytes, a percentage of the experts ('25%'), or 'min'.",
+    details: { budget: String(budget) },
+  });
+}
+
+function tooSmall(budget: number, leastBytes: number, nSlots: number, leastSlots: number): ExpertsError {
+  return new ExpertsError(
+    'experts/budget-too-small',
+    `${budget} bytes leave room for ${nSlots} experts on the GPU; ${leastSlots} is the least that works, ${leastBytes} bytes in all.`,
+    {
+      remedy: `Give at least ${leastBytes} bytes, a shorter context, or take a smaller quantization.`,
+      details: { budget, leastBytes, nSlots, leastSlots },
+    },
+  );
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
