@@ -3,6 +3,7 @@ import { browserHost } from './host/index.ts';
 import * as store from './store/index.ts';
 
 export type * from './api/index.ts';
+export { EXPERT_PLACES } from './api/index.ts';
 export * from './errors/errors.ts';
 export type { StoredModel } from './store/index.ts';
 export { loadModel } from './worker/index.ts';

@@ -10,6 +10,7 @@ import { type ModelSource, openSource } from './store/index.ts';
 import { createTokenizer, type Tokenizer, vocabularyFromMetadata } from './text/index.ts';
 
 export type * from './api/index.ts';
+export { EXPERT_PLACES } from './api/index.ts';
 export * from './errors/errors.ts';
 export type { Tokenizer } from './text/index.ts';
 

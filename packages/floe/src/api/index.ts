@@ -1,2 +1,3 @@
 export { loadInThread, type ThreadOptions } from './load.ts';
 export type * from './types.ts';
+export { EXPERT_PLACES } from './types.ts';

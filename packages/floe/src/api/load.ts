@@ -1,14 +1,22 @@
 import { orAborted, TextError } from '../errors/index.ts';
-import { Runner } from '../generate/index.ts';
+import { Runner, type Schedule } from '../generate/index.ts';
 import { type Gguf, readGguf } from '../gguf/index.ts';
 import { type Device, type DeviceOptions, openDevice } from '../gpu/index.ts';
 import type { Host } from '../host/index.ts';
-import { dominantFormat, type ModelPlan, placeModel, planModel } from '../model/index.ts';
-import { type ModelSource, type OpenedWeights, openWeights } from '../store/index.ts';
+import { dominantFormat, type ModelPlan, type PlaceOptions, placeModel, planModel } from '../model/index.ts';
+import {
+  type LateOptions,
+  type ModelSource,
+  type OpenedWeights,
+  openWeights,
+  type RecordPlan,
+} from '../store/index.ts';
 import { ChatTemplate, createTokenizer, type Tokenizer, vocabularyFromMetadata } from '../text/index.ts';
+import { divideMemory } from './budget.ts';
 import { invalid } from './check.ts';
+import { ExpertWatch } from './experts.ts';
 import { LocalModel } from './model.ts';
-import type { LoadOptions, LoadProgress, Model, ModelInfo } from './types.ts';
+import type { LoadNotice, LoadOptions, LoadProgress, Model, ModelInfo } from './types.ts';
 
 /** The context a model gets by itself: what it was trained for, but not more memory than a page should take unasked. */
 const DEFAULT_CONTEXT = 4096;
@@ -16,6 +24,8 @@ const DEFAULT_CONTEXT = 4096;
 /** Options of the thread a model lives in, beyond the public ones. */
 export interface ThreadOptions extends LoadOptions {
   readonly device?: DeviceOptions;
+  /** For tests and benches. */
+  readonly placing?: Pick<PlaceOptions, 'poolBytes' | 'policy'>;
 }
 
 /** Opens a model in this thread: the header, a device, the weights, the kernels; then it is ready. */
@@ -36,6 +46,7 @@ export async function loadInThread(host: Host, source: ModelSource, options: Thr
       makePlans: (gguf: Gguf) => planModel(gguf).records,
       ...(signal ? { signal } : {}),
       ...(options.sha256 === undefined ? {} : { sha256: options.sha256 }),
+      ...lateOptions(options),
       onProgress: progress,
     });
     const model = await makeReady(host, device, opened, options, progress);
@@ -53,19 +64,27 @@ async function makeReady(
   host: Host,
   device: Device,
   opened: OpenedWeights<Gguf>,
-  { signal, contextLength }: ThreadOptions,
+  options: ThreadOptions,
   progress: Report,
 ): Promise<Model> {
+  const { signal, contextLength } = options;
   const plan = planModel(opened.header);
   const context = contextOf(plan, contextLength);
   const tokenizer = createTokenizer(vocabularyFromMetadata(opened.header.metadata));
   checkVocabulary(tokenizer, plan);
   const { weights } = opened;
+  const memory = divideMemory(host, plan, context, options.budget);
   const { placed, runner } = await device.checked(async () => {
     const onProgress = (loaded: number, total: number) =>
       progress({ phase: 'upload', loaded, total, notices: weights.notices });
-    const placed = await placeModel(device, plan, weights, { signal, onProgress });
-    return { placed, runner: new Runner(device, placed, context, host.clock) };
+    const placed = await placeModel(device, plan, weights, {
+      signal,
+      onProgress,
+      slots: memory.slots,
+      memoryBytes: memory.memoryBytes,
+      ...options.placing,
+    });
+    return { placed, runner: new Runner(device, placed, context, host.clock, scheduleOf(options)) };
   });
   const { compiled } = device.pipelines;
   device.pipelines.onCompiled = () => progress({ phase: 'compile', loaded: compiled.done, total: compiled.asked });
@@ -73,8 +92,9 @@ async function makeReady(
   device.pipelines.onCompiled = () => {};
   device.throwIfFailed();
   const template = ChatTemplate.of(tokenizer, host);
-  const info = infoOf(opened, plan, context, template !== null, device);
-  return new LocalModel({ host, device, placed, runner, tokenizer, template, weights, info });
+  const info = infoOf(opened, plan, context, template !== null, device, memory.notices);
+  const watch = placed.experts && new ExpertWatch(runner, placed.experts, host.clock, options.onExperts);
+  return new LocalModel({ host, device, placed, runner, tokenizer, template, weights, info, watch });
 }
 
 /** Each row of the embedding is a token's, or an id could be sampled that nobody can read. */
@@ -85,6 +105,22 @@ function checkVocabulary({ vocabulary }: Tokenizer, { nVocab }: ModelPlan): void
     remedy: 'Metadata and tensors of this file contradict each other. Convert or download the model again.',
     details: { nTokens, nVocab },
   });
+}
+
+/** What of the file may come after the model is ready. */
+function lateOptions({ download = 'first', budget }: LoadOptions): Partial<LateOptions> {
+  const storage = budget?.storageBytes === undefined ? {} : { storageBytes: budget.storageBytes };
+  if (download === 'first') return storage;
+  return { ...storage, later: isExpert, background: download === 'background' ? 'on' : 'off' };
+}
+
+function isExpert({ key }: RecordPlan): boolean {
+  return key.includes('.expert.');
+}
+
+function scheduleOf({ paging = {} }: LoadOptions): Partial<Schedule> {
+  const { runAhead, group } = paging;
+  return { ...(runAhead === undefined ? {} : { runAhead }), ...(group === undefined ? {} : { group }) };
 }
 
 type Report = (step: Pick<LoadProgress, 'phase' | 'loaded' | 'total'> & Partial<Pick<LoadProgress, 'notices'>>) => void;
@@ -119,6 +155,7 @@ function infoOf(
   contextLength: number,
   hasChatTemplate: boolean,
   { adapter: { description, software } }: Device,
+  notices: readonly LoadNotice[],
 ): ModelInfo {
   const { header, weights } = opened;
   const { nLayers, nExperts, nExpertsUsed, nCtxTrain } = plan.shape;
@@ -137,6 +174,6 @@ function infoOf(
     hasChatTemplate,
     adapter: { description, software },
     loadedFrom: opened.from,
-    notices: weights.notices,
+    notices: [...weights.notices, ...notices],
   };
 }

@@ -7,12 +7,14 @@ import type { WeightSource } from '../store/index.ts';
 import { type ChatTemplate, endIds, type Tokenizer, tokenizeChat } from '../text/index.ts';
 import { checkIds, checkMessages, checkPrompt, invalid, maxTokensOf, pickingOf, seedOf, stopsOf } from './check.ts';
 import { collectChat, collectText, streamOf } from './chunks.ts';
+import type { ExpertWatch } from './experts.ts';
 import { TurnQueue } from './queue.ts';
 import type {
   ChatCompletion,
   ChatCompletionChunk,
   ChatCompletionRequest,
   CompletionRequest,
+  ExpertsReport,
   MemoryReport,
   Model,
   ModelInfo,
@@ -32,6 +34,8 @@ export interface ModelParts {
   readonly template: ChatTemplate | null;
   readonly weights: WeightSource;
   readonly info: ModelInfo;
+  /** Null where the model has no experts. */
+  readonly watch: ExpertWatch | null;
 }
 
 type Answer = AsyncGenerator<AnswerPart & { nPrompt: number }>;
@@ -49,6 +53,8 @@ export class LocalModel implements Model {
   constructor(private readonly parts: ModelParts) {
     this.info = parts.info;
     this.ends = endIds(parts.tokenizer.vocabulary);
+    // What memory has room for comes while nobody asks for anything.
+    void parts.placed.experts?.fillMemory(this.life.signal).catch(() => {});
   }
 
   readonly chat = {
@@ -98,6 +104,11 @@ export class LocalModel implements Model {
     };
   }
 
+  async experts(): Promise<ExpertsReport | null> {
+    this.checkLoaded();
+    return this.parts.watch?.report() ?? null;
+  }
+
   unload(): Promise<void> {
     this.unloaded ??= this.giveBack();
     return this.unloaded;
@@ -109,7 +120,7 @@ export class LocalModel implements Model {
 
   /** Ends what runs and what waits, then gives everything back, each thing whatever became of the one before. */
   private async giveBack(): Promise<void> {
-    const { template, runner, device, weights } = this.parts;
+    const { template, runner, device, weights, placed } = this.parts;
     this.life.abort();
     // An answer whose reader has stopped reading hears no signal: it is ended where it stands.
     await Promise.allSettled([...this.running].map((answer) => answer.return(undefined)));
@@ -118,6 +129,7 @@ export class LocalModel implements Model {
     try {
       await runner.destroy();
     } finally {
+      placed.experts?.destroy();
       device.destroy();
       await weights.close();
     }

@@ -1,4 +1,9 @@
 /** The public face: OpenAI's chat completions, and what a model in the page adds to them. */
+import type { ExpertCounts } from '../experts/index.ts';
+import type { GpuBudget } from '../model/index.ts';
+
+/** Where an expert is at best: the index into this list is what a report holds. */
+export const EXPERT_PLACES = ['absent', 'stored', 'cached', 'resident'] as const;
 
 /** What `loadModel` says while it works. `total` is 0 until it is known. */
 export interface LoadProgress {
@@ -12,7 +17,7 @@ export interface LoadProgress {
 }
 
 export interface LoadNotice {
-  readonly kind: 'no-ranges' | 'not-stored' | 'refetched' | 'resumed';
+  readonly kind: 'no-ranges' | 'not-stored' | 'refetched' | 'resumed' | 'paged' | 'few-slots';
   readonly message: string;
 }
 
@@ -24,6 +29,59 @@ export interface LoadOptions {
   readonly sha256?: string;
   /** Positions the key-value cache holds; default: the trained context, at most 4096. */
   readonly contextLength?: number;
+  /** What the model may take. What does not fit is paged: answers stay the same, bit for bit, and come slower. */
+  readonly budget?: Budget;
+  /**
+   * When experts come, where the server sends ranges: 'first' (default), before the model answers; 'background', while it
+   * answers already; 'on-demand', only those that are used.
+   */
+  readonly download?: 'first' | 'background' | 'on-demand';
+  /** How experts are paged; for benches and the curious, as what is chosen by itself follows what is measured. */
+  readonly paging?: PagingOptions;
+  /** Hears where experts are and what paging did: after tokens, ten times a second at the most. */
+  readonly onExperts?: (report: ExpertsReport) => void;
+}
+
+/** Bytes; what is left out is chosen by what the device has. */
+export interface Budget {
+  /**
+   * Of every GPU buffer together. Or for the experts alone: a share of them ('25%'), or the fewest that work ('min').
+   */
+  readonly gpuBytes?: GpuBudget;
+  /** Of experts kept in the worker's memory, between storage and GPU. */
+  readonly memoryBytes?: number;
+  /** Of this model in the origin's storage; what is beyond is fetched each time it is wanted. */
+  readonly storageBytes?: number;
+}
+
+export interface PagingOptions {
+  /** Layers that are queued before it is known which experts they want. */
+  readonly runAhead?: number;
+  /** Layers in a submission. */
+  readonly group?: number;
+  /** False: experts come only when they are wanted. */
+  readonly prefetch?: boolean;
+}
+
+/** Where the experts are, and what paging did since the model was loaded. */
+export interface ExpertsReport {
+  readonly nLayers: number;
+  readonly nExperts: number;
+  readonly nExpertsUsed: number;
+  /** On the GPU at once, of all layers. */
+  readonly nSlots: number;
+  /** [nLayers · nExperts], each the index of its place in `EXPERT_PLACES`: absent, stored, cached, resident. */
+  readonly places: Uint8Array;
+  /** [nLayers · nExpertsUsed] the experts of the last token. */
+  readonly lastRouted: Uint16Array;
+  readonly memoryBytes: { readonly used: number; readonly budget: number };
+  readonly counts: ExpertCounts;
+  /** Layers that are queued ahead now, and in a submission. */
+  readonly runAhead: number;
+  readonly group: number;
+  /** Measured: a read-back, and a layer. */
+  readonly latencyMs: number;
+  readonly layerMs: number;
 }
 
 export interface ChatMessage {
@@ -182,6 +240,8 @@ export interface Model extends AsyncDisposable {
    */
   logprobs(ids: readonly number[], options: { top: number; signal?: AbortSignal }): Promise<PositionLogprobs[]>;
   memory(): Promise<MemoryReport>;
+  /** Where the experts are and what paging did; null where the model has none. */
+  experts(): Promise<ExpertsReport | null>;
   /** Gives back everything the model holds. A second call does nothing. */
   unload(): Promise<void>;
 }

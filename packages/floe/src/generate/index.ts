@@ -1,4 +1,5 @@
 export { type AnswerPart, type AnswerRequest, answer } from './answer.ts';
 export { topLogprobs } from './logprobs.ts';
 export { type Picking, Runner } from './runner.ts';
+export type { Schedule } from './schedule.ts';
 export { StopMatcher } from './stop.ts';

@@ -16,6 +16,7 @@ export function browserHost(): Host {
       // A page may ask, a worker may not: there the method is missing, and `worker/client.ts` asks.
       persist: async () => (await storage.persist?.()) ?? false,
     },
+    memoryBytes: deviceMemoryBytes(),
     sha256,
     gpu: navigator.gpu ?? null,
     clock: systemClock,
@@ -24,6 +25,12 @@ export function browserHost(): Host {
     startTemplateWorker: () =>
       webWorkerPort(new Worker(new URL('./templateWorker.js', import.meta.url), { type: 'module' })),
   };
+}
+
+/** `navigator.deviceMemory` is in GiB, and only in some browsers. */
+function deviceMemoryBytes(): number | null {
+  const { deviceMemory } = navigator as { deviceMemory?: number };
+  return deviceMemory === undefined ? null : deviceMemory * 2 ** 30;
 }
 
 function webWorkerPort(worker: Worker): WorkerPort {

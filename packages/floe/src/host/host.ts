@@ -9,6 +9,8 @@ export interface Host {
   /** Null where the platform has no Web Locks: then nobody else can hold one. */
   readonly locks: LockManager | null;
   readonly storage: StorageInfo | null;
+  /** Of this machine, as far as it is told (browsers round it, and stop at 8 GiB); null where it is not. */
+  readonly memoryBytes: number | null;
   readonly sha256: (bytes: Uint8Array) => Promise<Uint8Array>;
   /** Null where the platform has no WebGPU. */
   readonly gpu: GPU | null;

@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { totalmem } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { GgufError } from '../errors/index.ts';
 import { secureRandom, sha256, systemClock } from './clock.ts';
@@ -12,6 +13,7 @@ export function nodeHost(gpu: GPU | null): Host {
     indexedDB: null,
     locks: null,
     storage: null,
+    memoryBytes: totalmem(),
     sha256,
     gpu,
     clock: systemClock,

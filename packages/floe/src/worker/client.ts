@@ -4,6 +4,7 @@ import type {
   ChatCompletion,
   ChatCompletionChunk,
   ChatCompletionRequest,
+  ExpertsReport,
   LoadOptions,
   MemoryReport,
   Model,
@@ -35,12 +36,13 @@ export async function loadModel(source: string | URL | Blob, options: LoadOption
   throwIfAborted(options.signal);
   const link = new WorkerLink();
   try {
-    const { signal, onProgress, ...rest } = options;
+    const { signal, onProgress, onExperts, ...rest } = options;
     const wire = source instanceof Blob ? source : new URL(source, globalThis.location?.href).href;
     const report = proxy(onProgress ?? (() => {}));
+    const experts = onExperts ? proxy(onExperts) : null;
     const device = (options as { device?: DeviceOptions }).device;
     const load = link.call(signal, (worker, call) =>
-      worker.load(call, wire, { ...rest, ...(device ? { device } : {}) }, report),
+      worker.load(call, wire, { ...rest, ...(device ? { device } : {}) }, report, experts),
     );
     // Not for the worker's answer: it is ended below, wherever it is.
     const info = await orAborted(load, signal);
@@ -159,6 +161,10 @@ class WorkerModel implements Model {
 
   memory(): Promise<MemoryReport> {
     return this.link.call(undefined, (worker) => worker.memory());
+  }
+
+  experts(): Promise<ExpertsReport | null> {
+    return this.link.call(undefined, (worker) => worker.experts());
   }
 
   unload(): Promise<void> {

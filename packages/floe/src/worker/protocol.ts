@@ -4,6 +4,7 @@ import type {
   ChatCompletionChunk,
   ChatCompletionRequest,
   CompletionRequest,
+  ExpertsReport,
   LoadOptions,
   LoadProgress,
   MemoryReport,
@@ -19,7 +20,7 @@ import type { DeviceOptions } from '../gpu/index.ts';
 export type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: WireError };
 
 /** Without what can't be cloned: signals and callbacks have their own way. */
-type Cloneable<T> = Omit<T, 'signal' | 'onProgress' | 'stream'>;
+type Cloneable<T> = Omit<T, 'signal' | 'onProgress' | 'onExperts' | 'stream'>;
 export type WireLoadOptions = Cloneable<LoadOptions> & { readonly device?: DeviceOptions };
 export type WireAnswer =
   | { readonly kind: 'chat'; readonly request: Cloneable<ChatCompletionRequest> }
@@ -33,6 +34,7 @@ export interface WorkerFace {
     source: WireSource,
     options: WireLoadOptions,
     onProgress: (progress: LoadProgress) => void,
+    onExperts: ((report: ExpertsReport) => void) | null,
   ): Promise<Outcome<ModelInfo>>;
   complete(call: number, answer: WireAnswer): Promise<Outcome<ChatCompletion | TextCompletion>>;
   /** Begins an answer; `next` gives its chunks, and null behind the last. An answer nobody draws from pauses. */
@@ -45,6 +47,7 @@ export interface WorkerFace {
   detokenize(ids: readonly number[]): Promise<Outcome<string>>;
   logprobs(call: number, ids: readonly number[], top: number): Promise<Outcome<PositionLogprobs[]>>;
   memory(): Promise<Outcome<MemoryReport>>;
+  experts(): Promise<Outcome<ExpertsReport | null>>;
   unload(): Promise<Outcome<null>>;
   /** Takes the lock whose release tells the page that this worker is gone; resolves once it is held. */
   holdAlive(lock: string): Promise<void>;

@@ -34,10 +34,15 @@ function streamOf(answer: WireAnswer, signal: AbortSignal): AsyncIterable<ChatCo
 }
 
 const face: WorkerFace = {
-  load: (call, source, options, onProgress) =>
+  load: (call, source, options, onProgress, onExperts) =>
     outcomeOf(() =>
       abortable(call, async (signal) => {
-        model = await loadInThread(browserHost(), source, { ...options, signal, onProgress });
+        model = await loadInThread(browserHost(), source, {
+          ...options,
+          signal,
+          onProgress,
+          ...(onExperts ? { onExperts } : {}),
+        });
         return model.info;
       }),
     ),
@@ -80,6 +85,7 @@ const face: WorkerFace = {
   detokenize: (ids) => outcomeOf(() => loaded().detokenize(ids)),
   logprobs: (call, ids, top) => outcomeOf(() => abortable(call, (signal) => loaded().logprobs(ids, { top, signal }))),
   memory: () => outcomeOf(() => loaded().memory()),
+  experts: () => outcomeOf(() => loaded().experts()),
   unload: () =>
     outcomeOf(async () => {
       await model?.unload();

@@ -1,0 +1,55 @@
+/** What a loaded model says of its experts. */
+import type { ExpertCache, Residence } from '../experts/index.ts';
+import type { Runner } from '../generate/index.ts';
+import type { Clock } from '../host/index.ts';
+import { EXPERT_PLACES, type ExpertsReport } from './types.ts';
+
+/** Reports come no faster: a page draws each. */
+const REPORT_MS = 100;
+
+/** Keeps the last token's routes and tells a listener, now and then. */
+export class ExpertWatch {
+  private lastRouted: Uint16Array;
+  private toldMs = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    private readonly runner: Runner,
+    private readonly experts: ExpertCache,
+    clock: Clock,
+    listener: ((report: ExpertsReport) => void) | undefined,
+  ) {
+    this.lastRouted = new Uint16Array(0);
+    runner.decoder.onRoutes = ({ ids }) => {
+      this.lastRouted = ids;
+      if (!listener || clock.now() - this.toldMs < REPORT_MS) return;
+      this.toldMs = clock.now();
+      listener(this.report());
+    };
+  }
+
+  report(): ExpertsReport {
+    const { experts, runner } = this;
+    const { nLayers, nExperts, nExpertsUsed } = experts.size;
+    const { runAhead, group } = runner.schedule.choose(experts.allResident);
+    const { latencyMs, layerMs } = runner.schedule;
+    const { counts, memory } = experts;
+    return {
+      nLayers,
+      nExperts,
+      nExpertsUsed,
+      nSlots: experts.slots.classes.reduce((sum, { nSlots }) => sum + nSlots, 0),
+      places: Uint8Array.from({ length: nLayers * nExperts }, (_, key) => placeIndex(experts.residence(key))),
+      lastRouted: this.lastRouted.slice(),
+      memoryBytes: { used: memory.usedBytes, budget: memory.budgetBytes },
+      counts: { ...counts, layers: counts.layers.map((layer) => ({ ...layer })) },
+      runAhead,
+      group,
+      latencyMs,
+      layerMs,
+    };
+  }
+}
+
+function placeIndex(residence: Residence): number {
+  return EXPERT_PLACES.indexOf(residence);
+}
