@@ -56,9 +56,9 @@ export class ExpertCache {
     this.pager = new Pager(size, slots.classes, this.policy);
     this.guessed = new Uint8Array(size.nLayers * size.nExperts);
     this.counts = newCounts(size.nLayers);
-    // What the GPU holds is the last thing memory is needed for.
-    const worth = (key: number) => this.policy.score(key, this.token) - (this.pager.isNamed(key) ? 1e6 : 0);
-    this.memory = new MemoryTier(options.memoryBytes, worth);
+    // What has a slot counts like the rest: its bytes can't be had back from there, and once its slot is another's they
+    // are wanted. Records without a slot that were kept before all others would stay for good, and memory be of no use.
+    this.memory = new MemoryTier(options.memoryBytes, (key) => this.policy.score(key, this.token));
   }
 
   get slots(): ExpertSlots {
@@ -84,15 +84,17 @@ export class ExpertCache {
     return this.options.source.isNear(this.recordOf(key)) ? 'stored' : 'absent';
   }
 
-  /** Notes that `n` tokens were routed to an expert which had a slot, or had none. */
-  routed(layer: number, key: number, isHit: boolean, n = 1, weight = n): void {
+  /** Notes that `n` tokens were routed to an expert which had a slot, or had none; whether it had one by a guess only. */
+  routed(layer: number, key: number, isHit: boolean, n = 1, weight = n): boolean {
     const { counts } = this;
     if (isHit) counts.hits += n;
     else counts.misses += n;
     counts.layers[layer]![isHit ? 'hits' : 'misses'] += n;
-    if (isHit && this.guessed[key]) counts.usefulGuesses++;
+    const byGuess = isHit && this.guessed[key] === 1;
+    if (byGuess) counts.usefulGuesses++;
     this.guessed[key] = 0;
     this.pager.used(key, this.token, weight);
+    return byGuess;
   }
 
   /**
@@ -147,11 +149,19 @@ export class ExpertCache {
     }
   }
 
-  /** Loads an expert that may be wanted soon, from memory only, if that harms nobody; true if it did. */
-  guess(key: number): boolean {
+  /**
+   * Loads an expert that may be wanted soon, if that harms nobody: from memory to a slot; from storage only as far as
+   * memory, while nobody waits for storage. The experts of `routedLayer` keep their slots: the GPU has looked them up
+   * already, and what reads them is not submitted yet. True if it came to a slot.
+   */
+  guess(key: number, routedLayer: number): boolean {
+    if (this.pager.isNamed(key) || this.pager.isLoading(key)) return false;
     const record = this.memory.get(key);
-    if (!record || this.pager.isNamed(key) || this.pager.isLoading(key)) return false;
-    const claim = this.pager.claimAhead(key, this.token);
+    if (!record) {
+      this.readAhead(key);
+      return false;
+    }
+    const claim = this.pager.claimAhead(key, this.token, routedLayer);
     if (!claim) return false;
     this.forget(claim);
     this.counts.guesses++;
@@ -174,6 +184,17 @@ export class ExpertCache {
     );
     const score = new Map(keys.map((key) => [key, this.policy.score(key, this.token)]));
     return keys.sort((a, b) => score.get(b)! - score.get(a)! || (a % nExperts) - (b % nExperts) || a - b);
+  }
+
+  private readAhead(key: number): void {
+    const { source } = this.options;
+    const record = this.recordOf(key);
+    if (this.nReads > 0 || record.sizeBytes > this.memory.budgetBytes || !source.isNear(record)) return;
+    this.inLane(() => source.read(record, undefined, 'ahead')).then(
+      (bytes) => this.memory.offer(key, bytes),
+      // Whoever wants it will hear why it can't be read.
+      () => {},
+    );
   }
 
   private async see(key: number, signal: AbortSignal | undefined): Promise<void> {

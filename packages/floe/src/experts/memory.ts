@@ -6,7 +6,7 @@ export class MemoryTier {
 
   constructor(
     readonly budgetBytes: number,
-    /** What keeping an expert here is worth: its expected use, less where the GPU holds it anyway. */
+    /** What keeping an expert here is worth: its expected use. */
     private readonly worth: (key: number) => number,
   ) {}
 
