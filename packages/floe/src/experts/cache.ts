@@ -124,16 +124,24 @@ export class ExpertCache {
   /** Fills free slots with experts that are near, those of the highest score first: at load, before the first token. */
   async fill(signal?: AbortSignal, onLoaded: (record: RecordPlan) => void = () => {}): Promise<void> {
     const loads: Promise<void>[] = [];
-    for (const key of this.byWorth()) {
-      const record = this.recordOf(key);
-      if (this.pager.isNamed(key) || !this.options.source.isNear(record)) continue;
-      if (this.pager.nFree(this.layerOf(key)) === 0) continue;
-      const claim = this.pager.claim(key, this.token);
-      if (!claim) continue;
-      loads.push(this.load(claim, 'demand', signal).then(() => onLoaded(record)));
-      if (loads.length >= N_READS) await loads.shift();
+    try {
+      for (const key of this.byWorth()) {
+        const record = this.recordOf(key);
+        if (this.pager.isNamed(key) || !this.options.source.isNear(record)) continue;
+        if (this.pager.nFree(this.layerOf(key)) === 0) continue;
+        const claim = this.pager.claim(key, this.token);
+        if (!claim) continue;
+        const load = this.load(claim, 'demand', signal).then(() => onLoaded(record));
+        // One that fails while an earlier one is waited for is heard of in its turn.
+        load.catch(() => {});
+        loads.push(load);
+        if (loads.length >= N_READS) await loads.shift();
+      }
+      await Promise.all(loads);
+    } finally {
+      // As in `bring`: none goes on behind our back.
+      await Promise.allSettled(loads);
     }
-    await Promise.all(loads);
   }
 
   /** Reads records that are near into memory while there is room and nobody waits for storage, the likeliest first. */
@@ -201,9 +209,10 @@ export class ExpertCache {
     while (!this.pager.isNamed(key)) {
       const under = this.loads.get(key);
       const claim = under ? null : this.pager.claim(key, this.token);
-      // Under way, or every slot is spoken for: what is loading ends, and is looked at again.
+      // Under way, or every slot is spoken for: what is loading ends, and is looked at again. If it was aborted, that was
+      // not by us: it is begun anew.
       if (claim) await this.load(claim, 'demand', signal);
-      else if (under) await under;
+      else if (under) await under.catch(() => {});
       else if (this.loads.size > 0) await Promise.race([...this.loads.values()].map((load) => load.catch(() => {})));
       else throw new InternalError(`no slot for expert ${key}: all are wanted`);
     }
@@ -256,13 +265,15 @@ export class ExpertCache {
   }
 
   private async inLane<T>(work: () => Promise<T>): Promise<T> {
-    if (this.nReads >= N_READS) await new Promise<void>((resolve) => this.waiting.push(resolve));
-    this.nReads++;
+    // Who waited is given the lane of one that ended: nobody who comes between can take it as well.
+    if (this.nReads < N_READS) this.nReads++;
+    else await new Promise<void>((resolve) => this.waiting.push(resolve));
     try {
       return await work();
     } finally {
-      this.nReads--;
-      this.waiting.shift()?.();
+      const next = this.waiting.shift();
+      if (next) next();
+      else this.nReads--;
     }
   }
 
