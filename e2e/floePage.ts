@@ -58,4 +58,60 @@ export class FloePage {
     const code = body.getByTestId('answer-code');
     return (await ((await code.count()) > 0 ? code : body).textContent()) ?? '';
   }
+
+  /** Asks an offered question by its chip and returns the answer's text. */
+  async askChip(index: number): Promise<string> {
+    const before = await this.get('answer-stats').count();
+    await this.get('chip').nth(index).click();
+    await expect(this.get('answer-stats')).toHaveCount(before + 1);
+    await this.reaches('ready');
+    return this.lastAnswer();
+  }
+
+  /** Opens the experts' panel, which is folded on a phone. */
+  async unfoldExperts(): Promise<void> {
+    await this.get('experts-panel').locator('summary').click();
+    await expect(this.get('experts-panel')).toHaveAttribute('open');
+  }
+
+  async foldExperts(): Promise<void> {
+    await this.get('experts-panel').locator('summary').click();
+    await expect(this.get('experts-panel')).not.toHaveAttribute('open');
+  }
+
+  /** Moves the slider to a percentage, and waits until the model was loaded again. */
+  async setGpuBudget(percent: number): Promise<void> {
+    await this.countLoads();
+    await this.get('gpu-budget').fill(String(percent));
+    await expect.poll(() => this.loads()).toBe(1);
+    await this.reaches('ready');
+  }
+
+  /** From now on `loads` counts how often a load has begun. */
+  async countLoads(): Promise<void> {
+    await this.page.evaluate(() => {
+      const counted = { nLoads: 0 };
+      Object.assign(window, counted);
+      const { documentElement } = document;
+      let before = documentElement.dataset.floe;
+      new MutationObserver(() => {
+        const now = documentElement.dataset.floe;
+        if (now === 'loading' && before !== 'loading') (window as unknown as typeof counted).nLoads++;
+        before = now;
+      }).observe(documentElement, { attributeFilter: ['data-floe'] });
+    });
+  }
+
+  loads(): Promise<number> {
+    return this.page.evaluate(() => (window as unknown as { nLoads: number }).nLoads);
+  }
+
+  /** The colours the experts' map is painted with, edges and all. */
+  async mapColours(): Promise<Set<number>> {
+    const colours = await this.get('expert-map').evaluate((canvas: HTMLCanvasElement) => {
+      const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
+      return [...new Set(new Uint32Array(data.buffer))];
+    });
+    return new Set(colours);
+  }
 }

@@ -5,7 +5,7 @@ import { codeBlock } from './codeBlock.ts';
 import { button, byId, el } from './dom.ts';
 import type { Sample } from './samples.ts';
 import type { Session } from './session.ts';
-import { loaded } from './state.ts';
+import { onOtherModel } from './state.ts';
 import type { Settings } from './tables.ts';
 
 export class Chat {
@@ -22,12 +22,11 @@ export class Chat {
   ) {
     this.#newChat.addEventListener('click', () => this.clear());
     this.clear();
-    session.store.subscribe((state, before) => {
+    session.store.subscribe((state) => {
       this.#log.setAttribute('aria-busy', String(state.kind === 'answering'));
       this.#newChat.disabled = state.kind === 'answering';
-      const [now, then] = [loaded(state), loaded(before)];
-      if (now && then?.model !== now.model) this.clear();
     });
+    onOtherModel(session.store, () => this.clear());
   }
 
   clear(): void {

@@ -4,6 +4,7 @@
  */
 import { Chat } from './chat.ts';
 import { Composer } from './composer.ts';
+import { installExpertsPanel } from './expertsPanel.ts';
 import { installLoadProgress } from './loadProgress.ts';
 import { installModelFacts } from './modelFacts.ts';
 import { installModelPicker } from './modelPicker.ts';
@@ -23,6 +24,7 @@ installTheme();
 const picker = installModelPicker(session);
 installLoadProgress(session);
 installModelFacts(session);
+installExpertsPanel(session);
 
 const chat = new Chat(
   session,

@@ -28,7 +28,10 @@ export function installModelFacts(session: Session): void {
     }
     const then = loaded(before);
     if (then?.model === now.model && then.memory === now.memory) return;
-    panel.replaceChildren(...facts(now.model.info, now.memory), ...(now.memory ? [memoryBars(now.memory)] : []));
+    panel.replaceChildren(
+      ...facts(now.model.info, now.memory),
+      ...(now.memory ? [memoryBars(now.memory, now.model.info)] : []),
+    );
     panel.append(button('Unload', { testid: 'unload', onclick: () => void session.unload() }));
   });
 }
@@ -57,7 +60,6 @@ function facts(info: ModelInfo, memory: MemoryReport | null): HTMLElement[] {
   const said = notices(info.notices);
   return [
     el('h3', { testid: 'model-name' }, info.name),
-    ...(info.nExperts > 1 ? [expertField(info.nExperts, info.nExpertsUsed)] : []),
     list,
     ...(said.length > 0 ? [el('ul', { class: 'notices', testid: 'notices' }, ...said)] : []),
   ];
@@ -75,19 +77,6 @@ function softwareMark(): HTMLElement {
   );
 }
 
-/** A cell for each expert of a layer, as many lit as one token visits: a picture of the ratio, not of a choice. */
-function expertField(nExperts: number, nUsed: number): HTMLElement {
-  const field = el('div', { class: 'experts' });
-  field.setAttribute('role', 'img');
-  field.setAttribute('aria-label', `Of ${nExperts} experts in a layer, ${nUsed} compute for each token.`);
-  field.title = `Of ${nExperts} experts in a layer, ${nUsed} compute for each token.`;
-  const stride = Math.floor(nExperts / (nUsed + 1));
-  for (let i = 0; i < nExperts; i++) {
-    field.append(el('i', { class: i % stride === stride >> 1 && Math.floor(i / stride) < nUsed ? 'lit' : '' }));
-  }
-  return field;
-}
-
 const PURPOSES: Record<string, string> = {
   weights: 'dense weights',
   experts: 'experts',
@@ -96,7 +85,7 @@ const PURPOSES: Record<string, string> = {
   other: 'other',
 };
 
-function memoryBars({ gpuBytes, fileTensorBytes, storedBytes }: MemoryReport): HTMLElement {
+function memoryBars({ gpuBytes, fileTensorBytes, storedBytes }: MemoryReport, { nExperts }: ModelInfo): HTMLElement {
   const shares = Object.entries(gpuBytes)
     .filter(([, size]) => size > 0)
     .sort((a, b) => b[1] - a[1]);
@@ -124,7 +113,7 @@ function memoryBars({ gpuBytes, fileTensorBytes, storedBytes }: MemoryReport): H
     list,
     el('p', { class: 'hint' }, `${rest.join(', ')}.`),
   );
-  // On a phone the conversation is further down: what stands before it stays short.
-  section.open = matchMedia('(min-width: 861px)').matches;
+  // What comes next stays in sight: the experts, and on a phone the conversation.
+  section.open = nExperts === 0 && matchMedia('(min-width: 861px)').matches;
   return section;
 }

@@ -6,16 +6,26 @@ vi.mock('floe', async (original) => ({ ...(await original<typeof import('floe')>
 // The page, as far as the session needs one.
 vi.stubGlobal('document', { baseURI: 'http://localhost/', documentElement: { dataset: {} } });
 const { Session } = await import('./session.ts');
-const { Store } = await import('./state.ts');
+const { onOtherModel, Store } = await import('./state.ts');
 
 const report = { gpuBytes: {}, fileTensorBytes: 1, storedBytes: 1 };
 const question = { messages: [{ role: 'user', content: 'Who are you?' }], temperature: 0 } as const;
-let model: { memory: () => Promise<unknown>; unload: () => Promise<void>; answer: () => AsyncIterable<never> };
+let model: {
+  memory: () => Promise<unknown>;
+  experts: () => Promise<unknown>;
+  unload: () => Promise<void>;
+  answer: () => AsyncIterable<never>;
+};
 let session: InstanceType<typeof Session>;
 let kinds: string[];
 
 beforeEach(() => {
-  model = { memory: async () => report, unload: vi.fn(async () => {}), answer: async function* () {} };
+  model = {
+    memory: async () => report,
+    experts: async () => null,
+    unload: vi.fn(async () => {}),
+    answer: async function* () {},
+  };
   const chat = { completions: { create: () => model.answer() } };
   vi.mocked(loadModel).mockImplementation(
     async () => ({ info: { hasChatTemplate: true }, chat, ...model }) as unknown as Model,
@@ -102,4 +112,30 @@ it('keeps a notice in sight that came with an earlier report', async () => {
   });
   await session.load({ kind: 'bundled' });
   expect(seen).toEqual([[notice], [notice]]);
+});
+
+it('loads the model again within another budget, and it stays the same model to those who listen for another', async () => {
+  const source = { kind: 'bundled' } as const;
+  const others: unknown[] = [];
+  onOtherModel(session.store, (now) => others.push(now.source));
+  await session.load(source);
+  await session.loadWithin('25%');
+  expect(kinds).toEqual(['idle', 'loading', 'ready', 'unloading', 'loading', 'ready']);
+  expect(model.unload).toHaveBeenCalledOnce();
+  expect(vi.mocked(loadModel).mock.lastCall?.[1]?.budget).toEqual({ gpuBytes: '25%' });
+  expect(others).toEqual([source]);
+  // Chosen anew it is another, with a conversation of its own.
+  await session.unload();
+  await session.load({ kind: 'bundled' });
+  expect(others).toHaveLength(2);
+});
+
+it('loads nothing within another budget where the model could not be given back', async () => {
+  model.unload = async () => {
+    throw new WorkerError('worker/died', 'It is gone.', { remedy: 'Load again.' });
+  };
+  await session.load({ kind: 'bundled' });
+  await session.loadWithin('min');
+  expect(shownCode()).toBe('worker/died');
+  expect(kinds.filter((kind) => kind === 'loading')).toHaveLength(1);
 });

@@ -10,12 +10,16 @@ import {
   type Usage,
 } from 'floe';
 import { isAbort, isFatal, shown } from './errors.ts';
+import { ExpertFeed } from './expertFeed.ts';
 import { bundled, labelOf, type ModelSource } from './models.ts';
 import { Rate } from './rate.ts';
 import { type Loaded, loaded, type Store } from './state.ts';
 
 /** What the library takes besides its documented options: to run as on a device that offers no more than it must. */
 type InternalLoadOptions = LoadOptions & { readonly device?: { readonly limits: 'default' } };
+
+/** How much of the GPU, as the library takes it. */
+export type GpuBudget = NonNullable<NonNullable<LoadOptions['budget']>['gpuBytes']>;
 
 export interface Question {
   readonly messages: readonly ChatMessage[];
@@ -31,6 +35,8 @@ export interface AnswerEnd {
 const MAX_TOKENS = 1024;
 
 export class Session {
+  /** What the loaded model says of its experts. */
+  readonly experts = new ExpertFeed();
   #load: AbortController | null = null;
   #answer: AbortController | null = null;
 
@@ -42,12 +48,21 @@ export class Session {
   /** Loads a model where none is loaded. A failure becomes the state 'error'. */
   async load(source: ModelSource): Promise<void> {
     const { kind } = this.store.current;
-    if (kind !== 'idle' && kind !== 'error') return;
+    if (kind === 'idle' || kind === 'error') await this.#open(source, null);
+  }
+
+  /** Loads the model again, with another share of its experts on the GPU. Its weights are stored, or on this device. */
+  async loadWithin(gpuBytes: GpuBudget): Promise<void> {
+    const state = this.store.current;
+    if (state.kind === 'ready' && (await this.#giveBack(state))) await this.#open(state.source, gpuBytes);
+  }
+
+  async #open(source: ModelSource, gpuBytes: GpuBudget | null): Promise<void> {
     const abort = new AbortController();
     this.#load = abort;
     this.store.set({ kind: 'loading', source, progress: null, bytesPerSecond: 0 });
     try {
-      const model = await loadModel(target(source), this.#loadOptions(source, abort.signal));
+      const model = await loadModel(target(source), this.#loadOptions(source, gpuBytes, abort.signal));
       this.store.set(await this.#firstLook(model, source, abort.signal));
     } catch (thrown) {
       const stopped = abort.signal.aborted || isAbort(thrown);
@@ -57,10 +72,13 @@ export class Session {
     }
   }
 
-  /** A loaded model with its first memory report. Where that fails or is stopped, the model is given back. */
+  /** A loaded model with its first reports. Where that fails or is stopped, the model is given back. */
   async #firstLook(model: Model, source: ModelSource, signal: AbortSignal): Promise<Loaded> {
     try {
-      return { kind: 'ready', source, model, memory: await unlessAborted(model.memory(), signal) };
+      const reports = Promise.all([model.memory(), model.experts()]);
+      const [memory, experts] = await unlessAborted(reports, signal);
+      this.experts.begin(experts);
+      return { kind: 'ready', source, model, memory };
     } catch (thrown) {
       // What stood in the way of the report is what there is to tell.
       await model.unload().catch(() => {});
@@ -68,7 +86,7 @@ export class Session {
     }
   }
 
-  #loadOptions(source: ModelSource, signal: AbortSignal): InternalLoadOptions {
+  #loadOptions(source: ModelSource, gpuBytes: GpuBudget | null, signal: AbortSignal): InternalLoadOptions {
     const rate = new Rate();
     const told: LoadNotice[] = [];
     const onProgress = (progress: LoadProgress): void => {
@@ -81,6 +99,11 @@ export class Session {
     return {
       signal,
       onProgress,
+      // Not before the first report, nor after the last.
+      onExperts: (report) => {
+        if (this.store.current.kind === 'answering') this.experts.add(report);
+      },
+      ...(gpuBytes === null ? {} : { budget: { gpuBytes } }),
       ...(source.kind === 'bundled' ? { sha256: bundled.sha256 } : {}),
       ...(this.limits ? { device: { limits: this.limits } } : {}),
     };
@@ -118,7 +141,16 @@ export class Session {
       this.#answer = null;
       const now = this.store.current;
       if (now.kind === 'answering') this.store.set({ ...now, kind: 'ready' });
+      // Reports come now and then; this is the answer's last word.
+      void this.lookAtExperts();
     }
+  }
+
+  /** Asks where the experts are now. What a model that is gone has to say is not missed. */
+  async lookAtExperts(): Promise<void> {
+    const state = loaded(this.store.current);
+    const report = await state?.model.experts().catch(() => null);
+    if (report && loaded(this.store.current)?.model === state?.model) this.experts.add(report);
   }
 
   stop(): void {
@@ -128,14 +160,19 @@ export class Session {
   async unload(): Promise<void> {
     const state = loaded(this.store.current);
     if (!state) return;
-    const { source, model } = state;
     this.stop();
+    if (await this.#giveBack(state)) this.store.set({ kind: 'idle' });
+  }
+
+  /** Unloads; false where that failed, which is the state then. */
+  async #giveBack({ source, model }: Loaded): Promise<boolean> {
     this.store.set({ kind: 'unloading', source });
     try {
       await model.unload();
-      this.store.set({ kind: 'idle' });
+      return true;
     } catch (thrown) {
       this.store.set({ kind: 'error', source, error: shown(thrown) });
+      return false;
     }
   }
 

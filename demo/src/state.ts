@@ -58,6 +58,20 @@ export class Store {
   }
 }
 
+/**
+ * Calls the listener when another model is loaded. One that was loaded again from the same source, within another
+ * budget or after an error, is the same.
+ */
+export function onOtherModel(store: Store, listener: (now: Loaded) => void): void {
+  let source: ModelSource | null = null;
+  store.subscribe((state) => {
+    const now = loaded(state);
+    if (!now || now.source === source) return;
+    source = now.source;
+    listener(now);
+  });
+}
+
 /** The loaded model's state, or null. */
 export function loaded(state: State): Loaded | null {
   return state.kind === 'ready' || state.kind === 'answering' ? state : null;

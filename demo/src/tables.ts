@@ -2,7 +2,7 @@
 import { button, byId } from './dom.ts';
 import { type Sample, samples } from './samples.ts';
 import type { Session } from './session.ts';
-import { type Loaded, loaded } from './state.ts';
+import { type Loaded, onOtherModel } from './state.ts';
 
 export interface Settings {
   readonly system: string;
@@ -63,10 +63,7 @@ export function installTables(
       : 'Goes before the conversation. Leave it empty to send none.';
   };
   adopt(true);
-  session.store.subscribe((state, before) => {
-    const now = loaded(state);
-    if (now && loaded(before)?.model !== now.model) adopt(writesSql(now));
-  });
+  onOtherModel(session.store, (now) => adopt(writesSql(now)));
 
   return {
     settings: () => ({
