@@ -5,7 +5,8 @@
  *  1. A slot is named (`slotOf`) only after its bytes were written, and no two experts have one slot.
  *  2. A wanted (pinned) expert is never evicted, nor is a slot handed out twice before its load has ended.
  *  3. Every claim ends: by `arrived`, or by `failed`, which frees the slot.
- *  4. A guess never evicts an expert that was used by the last two tokens, nor one that is wanted.
+ *  4. A guess never evicts an expert that was used by the last two tokens, nor one that is wanted, nor one of a layer
+ *     whose routing may have run while what reads its experts is not submitted.
  *
  * A slot that a queued submission reads may be handed out: WebGPU's queue is in order, so the bytes of the next expert
  * are written behind what was submitted before, and what is submitted later finds the old one absent.
@@ -95,9 +96,11 @@ export class Pager {
     return this.claimFor(key, token, () => true);
   }
 
-  /** The same for a guess: null too where only recently used experts could go. */
-  claimAhead(key: number, token: number): Claim | null {
-    return this.claimFor(key, token, (other) => this.usedAt[other]! < token - SAFE_TOKENS);
+  /** The same for a guess: null too where only recently used experts could go, or those of `keptLayer`. */
+  claimAhead(key: number, token: number, keptLayer: number): Claim | null {
+    const { nExperts } = this.size;
+    const isKept = (other: number) => Math.floor(other / nExperts) === keptLayer;
+    return this.claimFor(key, token, (other) => this.usedAt[other]! < token - SAFE_TOKENS && !isKept(other));
   }
 
   /** The bytes were written: the slot is named. */

@@ -4,13 +4,16 @@ import type { ExpertCache } from '../experts/index.ts';
 import { type Device, type Graph, type PendingRead, Readback, type ReadPart } from '../gpu/index.ts';
 import type { Clock } from '../host/index.ts';
 import { ABSENT, NO_FAULT } from '../kernels/index.ts';
-import type { Activations, StepCuts } from '../model/index.ts';
+import { type Activations, ROUTING_PARTS, type StepCuts } from '../model/index.ts';
+import { Foresight } from './foresight.ts';
 import type { AdaptiveSchedule, Schedule } from './schedule.ts';
 
 /** A recorded decode step. */
 export interface DecodeProgram {
   readonly graph: Graph;
   readonly cuts: StepCuts;
+  /** How many layers later its guesses are for; 0: it makes none. */
+  readonly guessAhead: number;
 }
 
 /** What one token's routing was, layer by layer in rank order. */
@@ -29,6 +32,15 @@ interface Read {
   readonly submittedMs: number;
   /** Submissions of the step up to it. */
   readonly nSent: number;
+}
+
+/** One layer's routes: the experts chosen, whether one was absent, and the guess at a later layer's. */
+interface NotedRoutes {
+  readonly keys: number[];
+  /** Whether each would have been absent but for a guess. */
+  readonly routed: readonly { readonly key: number; readonly wasAbsent: boolean }[];
+  readonly missing: boolean;
+  readonly guess: Uint32Array;
 }
 
 /** Bytes of the sampled id behind the routes. */
@@ -60,7 +72,7 @@ export class Decoder {
     return {
       wait: async () => {
         const bytes = await pending.wait();
-        if (this.experts) {
+        if (this.experts && nLayers > 0) {
           const routes = this.emptyRoutes();
           for (let layer = 0; layer < nLayers; layer++) this.note(routes, bytes, layer, 0);
           this.ended(routes);
@@ -121,28 +133,33 @@ export class Decoder {
     const routes = this.s.experts;
     const parts: ReadPart[] = [];
     if (routes && end > first) {
-      const { routing, routingBytes } = routes;
-      const sizeBytes = (end - first) * routingBytes;
-      parts.push({ source: routing.buffer, offset: first * routingBytes, sizeBytes });
+      const layerBytes = ROUTING_PARTS * routes.routingPartBytes;
+      const sizeBytes = (end - first) * layerBytes;
+      parts.push({ source: routes.routing.buffer, offset: first * layerBytes, sizeBytes });
     }
     if (withId) parts.push({ source: this.sampled, offset: 0, sizeBytes: ID_BYTES });
     return parts;
   }
 
   /** Takes a layer's routes out of a read-back whose first layer is `first`; the keys that were absent. */
-  note(routes: TokenRoutes, bytes: ArrayBuffer, layer: number, first: number): { keys: number[]; missing: boolean } {
+  note(routes: TokenRoutes, bytes: ArrayBuffer, layer: number, first: number): NotedRoutes {
     const experts = this.experts!;
     const { nExpertsUsed } = experts.size;
-    const { routingBytes } = this.s.experts!;
-    const at = (layer - first) * routingBytes;
-    const ids = new Uint32Array(bytes, at, nExpertsUsed);
-    const weights = new Float32Array(bytes, at + routingBytes / 3, nExpertsUsed);
-    const slots = new Uint32Array(bytes, at + (2 * routingBytes) / 3, nExpertsUsed);
+    const { routingPartBytes } = this.s.experts!;
+    const at = (part: number) => ((layer - first) * ROUTING_PARTS + part) * routingPartBytes;
+    const ids = new Uint32Array(bytes, at(0), nExpertsUsed);
+    const weights = new Float32Array(bytes, at(1), nExpertsUsed);
+    const slots = new Uint32Array(bytes, at(2), nExpertsUsed);
+    const guess = new Uint32Array(bytes, at(3), nExpertsUsed);
     routes.ids.set(ids, layer * nExpertsUsed);
     routes.weights.set(weights, layer * nExpertsUsed);
     const keys = Array.from(ids, (expert) => experts.keyOf(layer, expert));
-    for (const [rank, key] of keys.entries()) experts.routed(layer, key, slots[rank] !== ABSENT);
-    return { keys, missing: slots.includes(ABSENT) };
+    const routed = keys.map((key, rank) => {
+      const isHit = slots[rank] !== ABSENT;
+      const byGuess = experts.routed(layer, key, isHit);
+      return { key, wasAbsent: !isHit || byGuess };
+    });
+    return { keys, routed, missing: slots.includes(ABSENT), guess };
   }
 
   emptyRoutes(): TokenRoutes {
@@ -187,6 +204,7 @@ class Step {
   /** A look-up to be made again, before what comes next. */
   private again: readonly (readonly [number, number])[] = [];
   private readonly routes: TokenRoutes;
+  private readonly foresight: Foresight;
   private release: () => void = () => {};
 
   constructor(
@@ -195,6 +213,7 @@ class Step {
     private readonly schedule: Schedule,
   ) {
     this.routes = decoder.emptyRoutes();
+    this.foresight = new Foresight(decoder.cache, decoder.measured, decoder.time, program.guessAhead);
   }
 
   async run(signal: AbortSignal | undefined): Promise<number> {
@@ -203,15 +222,19 @@ class Step {
     const startMs = decoder.time.now();
     let stallMs = 0;
     for (;;) {
+      // Behind what was wanted, before what is submitted next: else the next routing would not find it. The device is
+      // busy with what needs no experts, or with layers queued ahead.
+      this.foresight.act(this.nRouted - 1);
       this.submit();
       const read = this.reads.shift();
       if (!read) throw new InternalError('a decode step waits for nothing');
       // Nothing is queued behind it: the device has nothing to do until the host has read this.
-      if (read.nSent === this.nSent) counts.blockingWaits++;
+      const isBlocking = read.nSent === this.nSent;
       const bytes = await read.bytes;
       // A step's first routing is little work on an idle device: what it takes is the way there and back.
       if (read.end === 1 && !read.isLast) decoder.measured.latency(decoder.time.now() - read.submittedMs);
       const missed = this.learn(read, bytes);
+      if (isBlocking && !missed) counts.blockingWaits++;
       if (missed) {
         stallMs += await this.bring(missed, signal);
         continue;
@@ -232,7 +255,9 @@ class Step {
   /** The first layer of a read that misses an expert, with all it wants. */
   private learn({ first, end }: Read, bytes: ArrayBuffer): { layer: number; keys: number[] } | null {
     for (let layer = first; layer < end; layer++) {
-      const { keys, missing } = this.decoder.note(this.routes, bytes, layer, first);
+      const { keys, routed, missing, guess } = this.decoder.note(this.routes, bytes, layer, first);
+      this.foresight.check(layer, routed);
+      this.foresight.note(layer, guess);
       if (missing) return { layer, keys };
       this.nKnown = layer + 1;
     }

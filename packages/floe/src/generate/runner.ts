@@ -40,6 +40,8 @@ export interface PendingId {
 const FIRST_CHUNK = WIDE_TOKENS - 16;
 /** Tokens of prompts after which these kernels are worth their compile. */
 const WORTH_TOKENS = 512;
+/** Layers ahead of which a guess is still better than none. */
+const FARTHEST_GUESS = 3;
 /** Graphs of prompts kept; one of another length is recorded when it comes. */
 const KEPT_GRAPHS = 8;
 
@@ -55,7 +57,7 @@ export class Runner {
   readonly kv: KvCache;
   readonly schedule: AdaptiveSchedule;
   readonly decoder: Decoder;
-  private readonly s: Activations;
+  readonly s: Activations;
   private readonly prompts: PromptRunner;
   private readonly programs = new Map<string, Promise<{ readonly graph: Graph }>>();
   private readonly sampled: GPUBuffer;
@@ -75,6 +77,8 @@ export class Runner {
     readonly contextLength: number,
     clock: Clock,
     schedule: Partial<Schedule> = {},
+    /** Whether experts may be loaded before they are wanted. */
+    private readonly prefetch = true,
   ) {
     const { plan, experts } = model;
     this.kv = new KvCache(device, plan.shape, contextLength);
@@ -119,18 +123,23 @@ export class Runner {
       this.writeSampling(picking, u);
       this.copyRows(x, (nTokens - 1) * rowBytes, rowBytes);
     });
-    return this.decoder.submit({ graph: head.graph, cuts: { layers: [], end: head.graph.steps.length } });
+    return this.decoder.submit({
+      graph: head.graph,
+      cuts: { layers: [], end: head.graph.steps.length },
+      guessAhead: 0,
+    });
   }
 
   /** One decode step. Its input is the id the step before picked, which never leaves the GPU. */
   async decode(picking: Picking, u: number, signal?: AbortSignal): Promise<PendingId> {
-    const program = await this.decodeProgram(picking.kind);
+    const complete = this.model.experts?.allResident ?? true;
+    const program = await this.decodeProgram(picking.kind, complete ? 0 : this.guessAhead());
     const position = this.length++;
     const write = () => {
       this.writeSampling(picking, u);
       this.writePositions(position, 1);
     };
-    if (!this.model.experts || this.model.experts.allResident) {
+    if (complete) {
       write();
       return this.decoder.submit(program);
     }
@@ -238,12 +247,18 @@ export class Runner {
     this.device.submit(encoder.finish());
   }
 
-  private decodeProgram(pick: Picking['kind']): Promise<DecodeProgram> {
-    return this.program(`decode ${pick}`, (rec) => {
-      const cuts = recordDecode(rec, this.model, this.kv, this.s);
+  private decodeProgram(pick: Picking['kind'], guessAhead = 0): Promise<DecodeProgram> {
+    return this.program(`decode ${pick} ${guessAhead}`, (rec) => {
+      const cuts = recordDecode(rec, this.model, this.kv, this.s, guessAhead);
       this.recordPick(rec, pick);
-      return { cuts: { ...cuts, end: rec.nRecorded } };
+      return { cuts: { ...cuts, end: rec.nRecorded }, guessAhead };
     });
+  }
+
+  /** A guess must aim behind what is queued by the time it is read; farther than a few layers it is worth nothing. */
+  private guessAhead(): number {
+    const { runAhead } = this.schedule.choose(false);
+    return this.prefetch && runAhead < FARTHEST_GUESS ? runAhead + 1 : 0;
   }
 
   private chunkProgram(nTokens: number): Promise<ChunkProgram> {

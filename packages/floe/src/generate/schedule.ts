@@ -19,6 +19,7 @@ export class AdaptiveSchedule {
   private readonly latencies: number[] = [];
   private readonly layers: number[] = [];
   private readonly submits: number[] = [];
+  private readonly uploads: number[] = [];
 
   constructor(
     private readonly nLayers: number,
@@ -41,6 +42,15 @@ export class AdaptiveSchedule {
   /** The host's own time for one submission. */
   submit(ms: number): void {
     note(this.submits, ms);
+  }
+
+  /** An expert copied from memory to its slot: the host's own time. */
+  upload(ms: number): void {
+    note(this.uploads, ms);
+  }
+
+  get uploadMs(): number {
+    return median(this.uploads);
   }
 
   get latencyMs(): number {

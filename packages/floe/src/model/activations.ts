@@ -40,11 +40,15 @@ export interface Activations {
 }
 
 export interface ExpertActivations {
-  /** What a decode step chose, layer after layer, each `routingBytes` long: ids, weights, slots. */
+  /** What a decode step chose, layer after layer: ids, weights, slots, and a guess at a later layer's ids. */
   readonly routing: BufferView;
-  readonly routingBytes: number;
+  /** Of each of these parts; a layer has ROUTING_PARTS. */
+  readonly routingPartBytes: number;
   /** Its layers as the kernels bind them. */
   readonly stepRoutes: readonly Route[];
+  /** Where layer l puts its guess. */
+  readonly guessRoutes: readonly Route[];
+  readonly guessLogits: BufferView;
   /** What a chunk chose: ids and weights. */
   readonly chunkRoute: Route;
   readonly span: SpanActivations;
@@ -63,8 +67,8 @@ export interface SpanActivations {
   readonly expertOut: BufferView;
 }
 
-/** Part of a layer's routing of one token: ids, weights or slots. */
-const ROUTING_PART = BINDING_ALIGNMENT;
+/** Parts of a layer's routing of one token: ids, weights, slots, a guess at a later layer's ids. */
+export const ROUTING_PARTS = 4;
 
 /** The bytes of every buffer `makeActivations` makes, by name: known before there is a device. */
 export function activationBytes(plan: ModelPlan, sizes: StepSizes): Readonly<Record<string, number>> {
@@ -94,7 +98,8 @@ export function activationBytes(plan: ModelPlan, sizes: StepSizes): Readonly<Rec
   if (nExperts === 0) return common;
   return {
     ...common,
-    routing: nLayers * 3 * roundUp(nExpertsUsed * 4, ROUTING_PART),
+    routing: nLayers * ROUTING_PARTS * roundUp(nExpertsUsed * 4, BINDING_ALIGNMENT),
+    guessLogits: rows(nExperts, 1),
     chunkIds: values(chunkTokens * nExpertsUsed),
     chunkWeights: values(chunkTokens * nExpertsUsed),
     waveTable: values(nExperts),
@@ -149,22 +154,29 @@ export function makeActivations(device: Device, plan: ModelPlan, sizes: StepSize
 function expertActivations(plan: ModelPlan, view: (name: string) => BufferView): ExpertActivations {
   const { nLayers, nExperts, nExpertsUsed } = plan.shape;
   const routing = view('routing');
-  const part = roundUp(nExpertsUsed * 4, ROUTING_PART);
+  const part = roundUp(nExpertsUsed * 4, BINDING_ALIGNMENT);
   const shared = { starts: view('starts'), sorted: view('sorted'), nExperts, nExpertsUsed };
   const at = (layer: number, i: number): BufferView => ({
     buffer: routing.buffer,
-    offset: (3 * layer + i) * part,
+    offset: (ROUTING_PARTS * layer + i) * part,
     sizeBytes: part,
   });
   return {
     routing,
-    routingBytes: 3 * part,
+    routingPartBytes: part,
     stepRoutes: Array.from({ length: nLayers }, (_, layer) => ({
       ...shared,
       ids: at(layer, 0),
       weights: at(layer, 1),
       slots: at(layer, 2),
     })),
+    guessRoutes: Array.from({ length: nLayers }, (_, layer) => ({
+      ...shared,
+      ids: at(layer, 3),
+      weights: view('chunkWeights'),
+      slots: view('spanSlots'),
+    })),
+    guessLogits: view('guessLogits'),
     chunkRoute: { ...shared, ids: view('chunkIds'), weights: view('chunkWeights'), slots: view('spanSlots') },
     span: {
       x: view('spanX'),

@@ -50,8 +50,11 @@ export interface LayerCuts {
   readonly experts: number;
 }
 
-/** Records the decoding of one token: `s.tokens` in, `s.logits` out, a key and a value appended to `kv`. */
-export function recordDecode(rec: Recorder, model: PlacedModel, kv: KvCache, s: Activations): StepCuts {
+/**
+ * Records the decoding of one token: `s.tokens` in, `s.logits` out, a key and a value appended to `kv`. With
+ * `guessAhead`, each layer's routing also guesses that of the layer so many later.
+ */
+export function recordDecode(rec: Recorder, model: PlacedModel, kv: KvCache, s: Activations, guessAhead = 0): StepCuts {
   const nTokens = 1;
   const pageTable = model.slots?.pageTable;
   const block = blocks[model.plan.feedForward];
@@ -61,10 +64,12 @@ export function recordDecode(rec: Recorder, model: PlacedModel, kv: KvCache, s: 
     const routing = pageTable && { route: s.experts!.stepRoutes[layer]!, slots: { pageTable, fault: s.fault } };
     const step: LayerStep = { rec, model, layer, w, kv, s, nTokens, routing: routing ?? null };
     block.gate(step);
+    const route = rec.nRecorded - 1;
+    if (routing && guessAhead > 0) guessRoutes(step, layer + guessAhead);
     const routed = rec.nRecorded;
     block.rest(step);
     if (!routing) continue;
-    layers.push({ route: routed - 1, routed, experts: rec.nRecorded });
+    layers.push({ route, routed, experts: rec.nRecorded });
     const { expertIn, x } = s;
     runExperts(step, { route: routing.route, expertIn, x });
   }
@@ -207,6 +212,18 @@ function routeTokens({ rec, model, layer, w, s, nTokens, routing }: LayerStep): 
   const { nExperts } = model.plan.shape;
   matmul(rec, { x: s.expertIn, w: w.experts!.gateInp, y: s.routerLogits, nTokens, stage: denseStage(layer) }); // [T, nExperts]
   route(rec, { ...routing!, logits: s.routerLogits, logitStride: rowStride(nExperts), layer, nTokens }); // [T, k]
+}
+
+/** A later layer's router on the residual stream as it is now: what it will choose, if not too much is added till then. */
+function guessRoutes({ rec, model, layer, s, nTokens }: LayerStep, later: number): void {
+  const w = model.layers[later];
+  if (!w?.experts) return;
+  const stage = denseStage(layer);
+  const { guessRoutes, guessLogits } = s.experts!;
+  norm(rec, model, s.x, w.experts.norm ?? w.ffnNorm, s.h, nTokens, stage); // [1, modelDim]
+  matmul(rec, { x: s.h, w: w.experts.gateInp, y: guessLogits, nTokens, stage }); // [1, nExperts]
+  const logitStride = rowStride(model.plan.shape.nExperts);
+  route(rec, { logits: guessLogits, logitStride, route: guessRoutes[layer]!, slots: 'later', layer, nTokens }); // [1, k]
 }
 
 /** x += Σ weight · expert(expertIn). */

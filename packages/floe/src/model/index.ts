@@ -1,4 +1,4 @@
-export { type Activations, activationBytes, makeActivations, type StepSizes } from './activations.ts';
+export { type Activations, activationBytes, makeActivations, ROUTING_PARTS, type StepSizes } from './activations.ts';
 export type { Architecture, FeedForward, ModelShape } from './architecture.ts';
 export { expertSizes, type GpuBudget, type MemoryPlan, planMemory, stepSizes } from './budget.ts';
 export {

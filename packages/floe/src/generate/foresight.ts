@@ -1,0 +1,66 @@
+/** Loads experts that a later layer may want, before it says so: what its router makes of the residual stream as it is. */
+import type { ExpertCache, ExpertCounts } from '../experts/index.ts';
+import type { Clock } from '../host/index.ts';
+import type { AdaptiveSchedule } from './schedule.ts';
+
+/** Guesses that must have been used or evicted before they are judged. */
+const LEAST_ENDED = 32;
+
+export class Foresight {
+  /** Keys guessed for each layer of this token. */
+  private readonly guesses = new Map<number, readonly number[]>();
+  private waiting: number[] = [];
+
+  constructor(
+    private readonly experts: ExpertCache,
+    private readonly measured: AdaptiveSchedule,
+    private readonly clock: Clock,
+    /** Layers from where a guess is made to the one it is for; 0: none are made. */
+    private readonly ahead: number,
+  ) {}
+
+  /** A layer's guess at the experts of the layer `ahead` later. */
+  note(layer: number, ids: Uint32Array): void {
+    const later = layer + this.ahead;
+    if (this.ahead === 0 || later >= this.experts.size.nLayers) return;
+    const keys = Array.from(ids, (expert) => this.experts.keyOf(later, expert));
+    this.guesses.set(later, keys);
+    this.waiting.push(...keys);
+  }
+
+  /** Counts how much of a layer's choice was foreseen, of all and of what was not there anyway. */
+  check(layer: number, routed: readonly { readonly key: number; readonly wasAbsent: boolean }[]): void {
+    const guess = this.guesses.get(layer);
+    if (!guess) return;
+    const { counts } = this.experts;
+    for (const { key, wasAbsent } of routed) {
+      const seen = guess.includes(key) ? 1 : 0;
+      counts.foreseeable++;
+      counts.foreseen += seen;
+      if (!wasAbsent) continue;
+      counts.foreseeableMisses++;
+      counts.foreseenMisses += seen;
+    }
+  }
+
+  /** Loads what was guessed and is not there. The experts of `routedLayer`, chosen but not submitted yet, keep their slots. */
+  act(routedLayer: number): void {
+    const { waiting } = this;
+    this.waiting = [];
+    if (!pays(this.measured, this.experts.counts)) return;
+    for (const key of waiting) {
+      const startMs = this.clock.now();
+      if (this.experts.guess(key, routedLayer)) this.measured.upload(this.clock.now() - startMs);
+    }
+  }
+}
+
+/**
+ * Each guess costs a copy; one that is used saves a copy and a wait for the routes. It pays while what the useful ones save
+ * is more than what all of them cost.
+ */
+function pays({ uploadMs, latencyMs }: AdaptiveSchedule, { usefulGuesses, uselessGuesses }: ExpertCounts): boolean {
+  const nEnded = usefulGuesses + uselessGuesses;
+  if (nEnded < LEAST_ENDED) return true;
+  return (usefulGuesses / nEnded) * (latencyMs + uploadMs) > uploadMs;
+}

@@ -1,0 +1,239 @@
+/** A model whose experts do not fit answers with the very bits it would give if they did. */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { testGpu } from '@floe/testkit/nodeGpu';
+import { type RandomModelOptions, randomModel } from '@floe/testkit/randomModel';
+import { seeded } from '@floe/testkit/seeded';
+import { describe, expect, it } from 'vitest';
+import type { CachePolicy, ExpertCounts } from '../experts/index.ts';
+import { readGguf } from '../gguf/index.ts';
+import { type Device, type DeviceOptions, openDevice, readBuffer } from '../gpu/index.ts';
+import { systemClock } from '../host/index.ts';
+import { type GpuBudget, placeModel, planMemory, planModel } from '../model/index.ts';
+import { packRecord, type RecordPlan } from '../store/index.ts';
+import { Runner } from './index.ts';
+import type { Schedule } from './schedule.ts';
+
+const root = resolve(import.meta.dirname, '../../../..');
+const GREEDY = { kind: 'greedy' } as const;
+const CONTEXT = 192;
+
+interface Setting {
+  readonly gpu?: GpuBudget | 'all';
+  /** Of all experts, what memory may hold. */
+  readonly memoryShare?: number;
+  readonly schedule?: Partial<Schedule>;
+  readonly policy?: CachePolicy;
+  readonly prefetch?: boolean;
+  readonly poolBytes?: number;
+  readonly prompt?: readonly number[];
+  readonly nDecoded?: number;
+}
+
+interface Outcome {
+  readonly ids: number[];
+  /** Behind the prompt, and after each decoded token. */
+  readonly logits: Uint32Array[];
+  readonly counts: ExpertCounts;
+  readonly mapped: number;
+}
+
+/** A device for each kind, kept for the file: pipelines are compiled once. */
+const devices = new Map<string, Promise<Device>>();
+function deviceOf(options: DeviceOptions): Promise<Device> {
+  const key = JSON.stringify(options);
+  const device = devices.get(key) ?? openDevice(testGpu(), options);
+  devices.set(key, device);
+  return device;
+}
+
+async function answer(bytes: Uint8Array, setting: Setting, options: DeviceOptions = {}): Promise<Outcome> {
+  const device = await deviceOf(options);
+  const plan = planModel(
+    await readGguf({ sizeBytes: bytes.length, read: async (at, n) => bytes.subarray(at, at + n) }),
+  );
+  const memory = planMemory(plan, CONTEXT, setting.gpu ?? 'all');
+  const placed = await placeModel(device, plan, storeOf(bytes), {
+    slots: memory.slots,
+    memoryBytes: memory.expertBytes * (setting.memoryShare ?? 0),
+    policy: setting.policy,
+    poolBytes: setting.poolBytes,
+  });
+  await placed.experts!.fillMemory(new AbortController().signal);
+  const runner = new Runner(device, placed, CONTEXT, systemClock, setting.schedule, setting.prefetch ?? false);
+  const { prompt = PROMPT, nDecoded = 12 } = setting;
+  const logits = async () => new Uint32Array(await readBuffer(device, runner.s.logits.buffer, 0, plan.nVocab * 4));
+  const outcome: Outcome = { ids: [], logits: [], counts: placed.experts!.counts, mapped: 0 };
+  let pending = await runner.prefill(prompt, GREEDY, 0, () => {});
+  for (let i = 0; i <= nDecoded; i++) {
+    outcome.ids.push(await pending.wait());
+    outcome.logits.push(await logits());
+    if (i < nDecoded) pending = await runner.decode(GREEDY, 0);
+  }
+  device.throwIfFailed();
+  await runner.destroy();
+  return outcome;
+}
+
+/** As a store reads: a moment later. */
+function storeOf(bytes: Uint8Array) {
+  const read = async (offset: number, length: number) => bytes.subarray(offset, offset + length);
+  return {
+    read: async (record: RecordPlan) => {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      return packRecord(record, read);
+    },
+  };
+}
+
+const random = seeded('paging');
+const PROMPT = Array.from({ length: 21 }, () => random.int(0, 299));
+/** Longer than a chunk, so that a span has several. */
+const LONG_PROMPT = Array.from({ length: 150 }, () => random.int(0, 299));
+
+const shape = { nLayers: 3, modelDim: 64, nHeads: 4, nKvHeads: 2, nVocab: 320, expertDim: 96 };
+const models: { name: string; bytes: () => Uint8Array }[] = [
+  {
+    name: 'arctic-mini',
+    bytes: () => readFileSync(resolve(root, 'demo/public/models/arctic-mini-sql-q4_0.gguf')),
+  },
+  {
+    name: 'arctic, random',
+    bytes: () => randomModel(options({ architecture: 'arctic', nExperts: 16, nExpertsUsed: 2, seed: 31 })),
+  },
+  {
+    name: 'mixtral, random',
+    bytes: () => randomModel(options({ architecture: 'llama', nExperts: 8, nExpertsUsed: 2, seed: 32 })),
+  },
+];
+
+function options(own: Partial<RandomModelOptions>): RandomModelOptions {
+  return { ...shape, type: 'Q8_0', ...own } as RandomModelOptions;
+}
+
+describe.each(models)('$name', ({ bytes }) => {
+  const file = bytes();
+  let resident: Promise<Outcome> | null = null;
+
+  it.each<Setting & { what: string }>([
+    { what: 'half of the slots', gpu: '50%' },
+    { what: 'a quarter of the slots, all in memory', gpu: '25%', memoryShare: 1 },
+    { what: 'a quarter of the slots, a quarter in memory', gpu: '25%', memoryShare: 0.25 },
+    { what: 'the fewest slots', gpu: 'min' },
+    { what: 'the fewest slots, all in memory', gpu: 'min', memoryShare: 1 },
+    { what: 'a quarter, routes first', gpu: '25%', schedule: { runAhead: 0 } },
+    { what: 'a quarter, one layer ahead', gpu: '25%', schedule: { runAhead: 1, group: 1 } },
+    { what: 'a quarter, two ahead in pairs', gpu: '25%', schedule: { runAhead: 2, group: 2 } },
+    { what: 'a quarter, one submission a token', gpu: '25%', schedule: { runAhead: 99, group: 99 } },
+    { what: 'a quarter, with guesses', gpu: '25%', memoryShare: 1, prefetch: true, schedule: { runAhead: 0 } },
+    {
+      what: 'half, with guesses two layers ahead',
+      gpu: '50%',
+      memoryShare: 1,
+      prefetch: true,
+      schedule: { runAhead: 1 },
+    },
+    { what: 'a quarter, layer by layer', gpu: '25%', schedule: { runAhead: 0, group: 1, overlap: false } },
+  ])('gives the bits of all resident with $what', async ({ what: _, ...setting }) => {
+    resident ??= answer(file, {});
+    const [expected, found] = [await resident, await answer(file, setting)];
+    expect(found.ids).toEqual(expected.ids);
+    expect(found.logits).toEqual(expected.logits);
+    const { counts } = found;
+    expect(counts.misses).toBeGreaterThan(0);
+    expect(counts.evictions).toBeGreaterThan(0);
+    expect(counts.fromMemory + counts.fromStorage).toBe(counts.loads);
+    expect(counts.layers.reduce((sum, { hits, misses }) => sum + hits + misses, 0)).toBe(counts.hits + counts.misses);
+  });
+});
+
+describe('arctic, random', () => {
+  const file = models[1]!.bytes();
+
+  it('counts every route as a hit or a miss, and waits once a token and once a faulted layer', async () => {
+    const { counts } = await answer(file, { gpu: '25%', memoryShare: 1, schedule: { runAhead: 1, group: 1 } });
+    const { nLayers } = shape;
+    expect(counts.nTokens).toBe(12);
+    expect(counts.hits + counts.misses).toBe((PROMPT.length + 12) * nLayers * 2);
+    expect(counts.faultedLayers).toBeGreaterThan(0);
+    expect(counts.blockingWaits).toBeLessThanOrEqual(counts.nTokens + counts.faultedLayers);
+  });
+
+  it('waits once a token where nothing is missing', async () => {
+    const { counts } = await answer(file, {});
+    expect(counts.misses).toBe(0);
+    expect(counts.blockingWaits).toBe(counts.nTokens);
+  });
+
+  it('is the same in prompts of several chunks, whose experts come once a layer', async () => {
+    const setting = { prompt: LONG_PROMPT, nDecoded: 2 };
+    const expected = await answer(file, setting);
+    const found = await answer(file, { ...setting, gpu: 'min' });
+    expect(found.ids).toEqual(expected.ids);
+    expect(found.logits).toEqual(expected.logits);
+    // Each expert once for the prompt, and what two tokens miss: not once for each chunk.
+    expect(found.counts.loads).toBeLessThanOrEqual(shape.nLayers * (16 + 2 * 2) + 3);
+  });
+
+  it('is the same under 200 random evictions', async () => {
+    const expected = await answer(file, {});
+    let nEvictions = 0;
+    for (let seed = 0; nEvictions < 200; seed++) {
+      const found = await answer(file, { gpu: '25%', memoryShare: 1, policy: randomPolicy(seed) });
+      expect(found.logits, `seed ${seed}`).toEqual(expected.logits);
+      nEvictions += found.counts.evictions;
+    }
+  });
+
+  it("is the same on a device of WebGPU's default limits, with a pool in five buffers or more", async () => {
+    const limits = { limits: 'default' } as const;
+    const expected = await answer(file, {}, limits);
+    const slotBytes = planMemory(
+      planModel(await readGguf({ sizeBytes: file.length, read: async (at, n) => file.subarray(at, at + n) })),
+      CONTEXT,
+      'min',
+    ).slots[0]!.slotBytes;
+    const found = await answer(file, { gpu: '25%', poolBytes: 2 * slotBytes }, limits);
+    expect(found.logits).toEqual(expected.logits);
+    expect(found.counts.evictions).toBeGreaterThan(0);
+  });
+
+  it('is the same for the other family of kernels', async () => {
+    const family = { family: 'cooperative' } as const;
+    const expected = await answer(file, {}, family);
+    const found = await answer(file, { gpu: '25%' }, family);
+    expect(found.logits).toEqual(expected.logits);
+  });
+
+  it('control: other weights give other bits', async () => {
+    const other = randomModel(options({ architecture: 'arctic', nExperts: 16, nExpertsUsed: 2, seed: 33 }));
+    expect((await answer(other, {})).logits).not.toEqual((await answer(file, {})).logits);
+  });
+});
+
+it('arctic-mini loads experts before they are wanted, and counts what that was worth', async () => {
+  const file = models[0]!.bytes();
+  const setting = { gpu: '25%', memoryShare: 1, schedule: { runAhead: 0 }, nDecoded: 60 } as const;
+  const { counts } = await answer(file, { ...setting, prefetch: true });
+  expect(counts.guesses).toBeGreaterThan(0);
+  expect(counts.usefulGuesses).toBeGreaterThan(0);
+  expect(counts.usefulGuesses + counts.uselessGuesses).toBeLessThanOrEqual(counts.guesses);
+  expect(counts.foreseenMisses).toBeLessThanOrEqual(counts.foreseeableMisses);
+  const { counts: without } = await answer(file, setting);
+  expect(without.guesses).toBe(0);
+  expect(counts.misses).toBeLessThan(without.misses);
+});
+
+/** Evicts whomever. */
+function randomPolicy(seed: number): CachePolicy {
+  const draw = seeded(`evictions ${seed}`);
+  return {
+    name: 'random',
+    use: () => {},
+    score: () => 0,
+    victim: (resident, pinned) => {
+      const free = [...resident].filter((key) => !pinned(key));
+      return free[draw.int(0, free.length - 1)] ?? null;
+    },
+  };
+}
