@@ -21,12 +21,9 @@ export class MemoryTier {
   /** Keeps a record, in the place of those that are worth less, or not at all. */
   offer(key: number, record: Uint8Array): void {
     if (this.records.has(key) || record.byteLength > this.budgetBytes) return;
-    const worth = this.worth(key);
-    while (this.usedBytes + record.byteLength > this.budgetBytes) {
-      const least = this.leastWorth();
-      if (least === null || this.worth(least) >= worth) return;
-      this.drop(least);
-    }
+    const going = this.goingFor(key, record.byteLength);
+    if (!going) return;
+    for (const other of going) this.drop(other);
     this.records.set(key, record);
     this.usedBytes += record.byteLength;
   }
@@ -36,15 +33,29 @@ export class MemoryTier {
     this.usedBytes = 0;
   }
 
+  /** Those that are worth less than `key` and must go for its bytes, the least first; null where they would not be enough. */
+  private goingFor(key: number, sizeBytes: number): Set<number> | null {
+    const worth = this.worth(key);
+    const going = new Set<number>();
+    for (let freeBytes = this.budgetBytes - this.usedBytes; freeBytes < sizeBytes; ) {
+      const least = this.leastWorth(going);
+      if (least === null || this.worth(least) >= worth) return null;
+      going.add(least);
+      freeBytes += this.records.get(least)!.byteLength;
+    }
+    return going;
+  }
+
   private drop(key: number): void {
     this.usedBytes -= this.records.get(key)?.byteLength ?? 0;
     this.records.delete(key);
   }
 
-  private leastWorth(): number | null {
+  private leastWorth(but: ReadonlySet<number>): number | null {
     let found: number | null = null;
     let least = Number.POSITIVE_INFINITY;
     for (const key of this.records.keys()) {
+      if (but.has(key)) continue;
       const worth = this.worth(key);
       if (worth >= least) continue;
       [found, least] = [key, worth];
