@@ -5,7 +5,7 @@ import { UsageError } from './failure.ts';
 import type { Source } from './runtime.ts';
 
 type Options = NonNullable<ParseArgsConfig['options']>;
-type Values<O extends Options> = { [K in keyof O]?: O[K]['type'] extends 'boolean' ? boolean : string };
+export type Values<O extends Options> = { [K in keyof O]?: O[K]['type'] extends 'boolean' ? boolean : string };
 
 /** Parses what stands behind the command's name; `names` are the positional arguments, all of them needed. */
 export function parse<O extends Options>(

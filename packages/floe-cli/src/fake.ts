@@ -1,5 +1,5 @@
 /** For tests: a terminal without a process, and a model that always answers `SELECT 1;`. */
-import type { ChatCompletionChunk, CompletionRequest, Model } from 'floe/node';
+import type { ChatCompletionChunk, CompletionRequest, LoadNotice, LoadPlan, Model } from 'floe/node';
 import type { Context } from './command.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -14,6 +14,12 @@ export interface FakeOptions {
   /** Thrown by every call of the runtime, or by `failAt` only. */
   readonly failure?: Error;
   readonly failAt?: 'chat';
+  /** Pieces of the trace a load gives, where one is wanted. */
+  readonly trace?: readonly string[];
+  /** In a layer; 0 for a model without. Default 8. */
+  readonly nExperts?: number;
+  /** What the model says of its load. */
+  readonly notice?: LoadNotice;
   /** Ctrl-C after so many chunks of an answer. */
   readonly interruptAfter?: number;
 }
@@ -56,11 +62,17 @@ function fakeRuntime(options: FakeOptions, calls: Call[], interrupt: AbortContro
     if (options.failure && options.failAt === undefined) throw options.failure;
   };
   return {
-    loadModel: async (source, { onProgress }) => {
-      calls.push(['loadModel', source]);
+    loadModel: async (source, { onProgress, onTrace, signal: _, ...asked }) => {
+      calls.push(['loadModel', source, asked]);
       fail();
+      for (const text of options.trace ?? []) onTrace?.(new TextEncoder().encode(text));
       onProgress?.({ phase: 'download', file: 'model.gguf', loaded: 2 ** 20, total: 2 ** 21, notices: [] });
       return fakeModel(options, calls, interrupt);
+    },
+    planLoad: async (source, { signal: _, ...asked }) => {
+      calls.push(['planLoad', source, asked]);
+      fail();
+      return fakePlan();
     },
     inspectModel: async () => {
       fail();
@@ -88,11 +100,40 @@ function fakeRuntime(options: FakeOptions, calls: Call[], interrupt: AbortContro
   };
 }
 
+const counts = {
+  ...{ hits: 7, misses: 3, evictions: 2, loads: 3, stallMs: 1.5, blockingWaits: 4, nTokens: 2, faultedLayers: 2 },
+  guesses: 1,
+};
+
+/** A model of 2 x 8 experts, 6 of which lie on the GPU. */
+function fakePlan(): LoadPlan {
+  const speed = { hitRate: 0.5, loadsPerToken: { memory: 1.25, storage: 0.5, network: 0.25 }, bytesPerToken: 2e9 };
+  return {
+    ...{ name: 'a model', architecture: 'arctic', quantization: 'Q4_0', fileBytes: 18e9 },
+    ...{ nLayers: 2, nExperts: 8, nExpertsUsed: 2, expertBytes: 1e9, contextLength: 4096, minimumGpuBytes: 4.5e9 },
+    gpu: {
+      ...{ bytes: 7.5e9, denseBytes: 1e9, kvBytes: 0.3e9, activationBytes: 0.15e9, otherBytes: 0.05e9 },
+      ...{ slotBytes: 6e9, nSlots: 6 },
+    },
+    memory: { nExperts: 8, bytes: 8e9 },
+    storage: { nExperts: 12, bytes: 12e9 },
+    network: { nExperts: 4, bytes: 4e9 },
+    notices: [{ kind: 'paged', message: '6 of 16 experts fit.' }],
+    rates: { gpu: 100e9, upload: 4e9, storage: 0.4e9, network: 12.5e6 },
+    residentTokensPerSecond: 12.34,
+    speeds: [
+      { routing: 'flat', ...speed, msPerToken: 10_000, tokensPerSecond: 0.1 },
+      { routing: 'mid', ...speed, msPerToken: 3000, tokensPerSecond: 1 / 3 },
+      { routing: 'hot', ...speed, msPerToken: 400, tokensPerSecond: 2.5 },
+    ],
+  };
+}
+
 const codePoints = (text: string): number[] => Array.from(text, (character) => character.codePointAt(0)!);
 
 function fakeModel(options: FakeOptions, calls: Call[], interrupt: AbortController): Model {
-  const { hasChatTemplate = true, contextLength = 4096, bos } = options;
-  const info = { hasChatTemplate, contextLength, nVocab: N_VOCAB, notices: [] };
+  const { hasChatTemplate = true, contextLength = 4096, nExperts = 8, notice, bos } = options;
+  const info = { hasChatTemplate, contextLength, nVocab: N_VOCAB, nExperts, notices: notice ? [notice] : [] };
   const answer = { text: 'SELECT 1;', ids: [5, 6], finish_reason: 'stop', usage };
   const whole = { chat: { choices: [{ message: { content: answer.text }, ...answer }], usage }, completions: answer };
   const create = (kind: 'chat' | 'completions') => (request: CompletionRequest & { stream?: boolean }) => {
@@ -114,6 +155,7 @@ function fakeModel(options: FakeOptions, calls: Call[], interrupt: AbortControll
       const top = Array.from({ length: asked.top }, (_, id) => [id, logprob] as const);
       return ids.map((_, position) => ({ position, top, ...(position + 1 < ids.length ? { next: logprob } : {}) }));
     },
+    experts: async () => (nExperts === 0 ? null : { nSlots: 9, counts }),
     unload: async () => void calls.push(['unload']),
   };
   // Only what the commands use is there.

@@ -1,5 +1,5 @@
 /** The command line, held against a model that is made up: what it asks of Floe, and what it prints. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -39,6 +39,13 @@ describe('floe', () => {
     ['a number out of bounds', ['run', model, '-p', 'x', '--temperature=-0.1'], '--temperature is'],
     ['a run without a prompt', ['run', model], 'needs a prompt'],
     ['--raw with --system', ['run', model, '-p', 'x', '--raw', '--system', 'y'], '--raw has no system message.'],
+    ['a size that is none', ['run', model, '-p', 'x', '--gpu', '2TB'], '--gpu is `2TB`.'],
+    ['more than all experts', ['run', model, '-p', 'x', '--gpu', '101%'], '--gpu is `101%`.'],
+    ['no bytes for the GPU', ['logprobs', model, '--ids', '1', '--gpu', '0'], '--gpu is `0`.'],
+    ['a share of memory', ['chat', model, '--memory', '25%'], '--memory is `25%`.'],
+    ['less than no run-ahead', ['run', model, '-p', 'x', '--run-ahead=-1'], '--run-ahead is `-1`.'],
+    ['a rate of nothing', ['plan', model, '--storage-rate', '0'], '--storage-rate is `0`.'],
+    ['a trace that has no place', ['run', model, '-p', 'x', '--trace', '/no/such/x.trace'], "can't be written"],
     ['ids that are none', ['logprobs', model, '--ids', '1,,2'], 'An id in --ids is ``.'],
   ])('refuses %s before anything is loaded', async (_, args, message) => {
     const { status, err, out, calls } = await type(args);
@@ -72,7 +79,7 @@ describe('floe run', () => {
     const { status, out, err, calls } = await type(['run', model, '-p', 'hi', '--system', 'be kind', '--seed', '7']);
     expect({ status, out: out(), err: err() }).toEqual({ status: 0, out: 'SELECT 1;\n', err: '' });
     expect(calls).toMatchObject([
-      ['loadModel', { path: model }],
+      ['loadModel', { path: model }, { budget: {} }],
       [
         'chat',
         {
@@ -92,6 +99,9 @@ describe('floe run', () => {
   it('is greedy with --json, and answers with text and ids', async () => {
     const { out, calls } = await type(['run', model, '-p', 'hi', '--json']);
     expect(JSON.parse(out())).toMatchObject({ text: 'SELECT 1;', ids: [5, 6], finish_reason: 'stop' });
+    expect(JSON.parse(out()).experts).toEqual({
+      ...{ hits: 7, misses: 3, evictions: 2, loads: 3, stallMs: 1.5, blockingWaits: 4, nTokens: 2, faultedLayers: 2 },
+    });
     expect(calls[1]).toMatchObject(['chat', { temperature: 0 }]);
   });
   it('takes the prompt as it is with --raw, and for a file without a template', async () => {
@@ -112,6 +122,97 @@ describe('floe run', () => {
     expect(err()).toContain('download ████████████░░░░░░░░░░░░ 1.0 of 2.0 MiB');
     const cleared = '\r\u001b[K';
     expect(err().endsWith(`MiB${cleared}[3 + 2 tokens; first after 0.01 s, then 100.0 tokens/s]\n`)).toBe(true);
+  });
+});
+
+describe('budgets', () => {
+  it.each([
+    [['--gpu', '2GB'], { budget: { gpuBytes: 2e9 } }],
+    [['--gpu', '1.5GiB', '--memory', '0'], { budget: { gpuBytes: 1.5 * 2 ** 30, memoryBytes: 0 } }],
+    [['--gpu', '25%', '--memory', '500MB'], { budget: { gpuBytes: '25%', memoryBytes: 5e8 } }],
+    [['--gpu', 'min', '--memory', '12 MiB'], { budget: { gpuBytes: 'min', memoryBytes: 12 * 2 ** 20 } }],
+    [['--gpu', '123456789'], { budget: { gpuBytes: 123456789 } }],
+    [['--run-ahead', '0', '--no-prefetch'], { budget: {}, paging: { runAhead: 0, prefetch: false } }],
+    [[], { budget: {} }],
+  ])('%j is %j, for every command that loads a model', async (args, options) => {
+    const text = join(folder, 'long.txt');
+    writeFileSync(text, 'x'.repeat(1024));
+    const commands = [
+      ['run', model, '-p', 'x'],
+      ['chat', model],
+      ['logprobs', model, '--ids', '1'],
+      ['perplexity', model, text],
+    ];
+    for (const command of commands) {
+      const { calls, err } = await type([...command, ...args]);
+      expect(calls[0], err()).toEqual(['loadModel', { path: model }, options]);
+    }
+  });
+  it('are told of, to a person and not among what a program reads', async () => {
+    const notice = { kind: 'paged', message: '9 of 16 experts fit.' } as const;
+    expect((await type(['run', model, '-p', 'hi'], { notice })).err()).toBe('note: 9 of 16 experts fit.\n');
+    expect((await type(['run', model, '-p', 'hi', '--json'], { notice })).err()).toBe('');
+  });
+});
+
+describe('--trace', () => {
+  const file = join(folder, 'a.trace');
+  it('writes what the model gives, piece by piece, and nothing else', async () => {
+    writeFileSync(file, 'an older and longer trace');
+    const { status } = await type(['run', model, '-p', 'hi', '--trace', file], { trace: ['{}\n', 'ab', 'cd'] });
+    expect(status).toBe(0);
+    expect(readFileSync(file, 'utf8')).toBe('{}\nabcd');
+  });
+  it('is refused for a model without experts, and leaves no file', async () => {
+    const { status, err, calls } = await type(['run', model, '-p', 'hi', '--trace', file], { nExperts: 0 });
+    expect(status).toBe(1);
+    expect(err()).toContain('This model has no experts to trace.');
+    expect(calls.at(-1)).toEqual(['unload']);
+    expect(existsSync(file)).toBe(false);
+  });
+});
+
+describe('floe plan', () => {
+  it('asks for what was given, rates too, and loads nothing', async () => {
+    const args = [
+      '--gpu',
+      '2GB',
+      '--memory',
+      '4GB',
+      '--storage',
+      '9GB',
+      '--context',
+      '512',
+      '--storage-rate',
+      '0.72GB',
+    ];
+    const { status, calls } = await type(['plan', model, ...args]);
+    expect(status).toBe(0);
+    const budget = { gpuBytes: 2e9, memoryBytes: 4e9, storageBytes: 9e9 };
+    const asked = { budget, contextLength: 512, rates: { storage: 0.72e9 } };
+    expect(calls).toEqual([['planLoad', { path: model }, asked]]);
+  });
+  it('says what lies where, and what speed to expect', async () => {
+    expect((await type(['plan', model])).out()).toBe(`a model: arctic, Q4_0, 18.0 GB, 2 x 8 experts of 1.0 GB, 2 used
+
+GPU          7.5 GB  dense 1.0 GB, KV of 4096 tokens 0.3 GB, activations 0.2 GB, 6 of 16 experts 6.0 GB
+memory       8.0 GB  8 experts, those on the GPU among them
+storage     12.0 GB  12 experts
+network      4.0 GB  4 experts, each time
+at least     4.5 GB  of GPU memory
+
+a token, by where its missing experts come from (gpu 100 GB/s, upload 4 GB/s, storage 0.4 GB/s, network 0.013 GB/s):
+routing      hits   memory  storage  network GB moved tokens/s
+flat        50.0%      1.3      0.5      0.3     2.00      0.1
+mid         50.0%      1.3      0.5      0.3     2.00     0.33
+hot         50.0%      1.3      0.5      0.3     2.00      2.5
+all on the GPU: 12 tokens/s
+note: 6 of 16 experts fit.
+`);
+  });
+  it('--json is the plan itself', async () => {
+    const found = JSON.parse((await type(['plan', model, '--json'])).out());
+    expect(found).toMatchObject({ gpu: { nSlots: 6 }, minimumGpuBytes: 4.5e9, speeds: { length: 3 } });
   });
 });
 

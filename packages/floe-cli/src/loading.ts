@@ -2,31 +2,45 @@
 import type { LoadProgress, Model } from 'floe/node';
 import { modelSource } from './arguments.ts';
 import type { Context, Terminal } from './command.ts';
+import { UsageError } from './failure.ts';
+import type { RuntimeLoadOptions } from './runtime.ts';
+import { openTrace } from './trace.ts';
 
 const BAR_WIDTH = 24;
 const CLEAR_LINE = '\r\x1b[K';
+
+export interface LoadingOptions {
+  /** Keeps what the model has to say of its load to itself: the output is for a program. */
+  readonly quiet: boolean;
+  readonly load: Pick<RuntimeLoadOptions, 'budget' | 'paging'>;
+  /** A file to write routes to. */
+  readonly trace?: string | undefined;
+}
 
 /** Loads the model, gives it to `use`, and unloads it whatever happens. */
 export async function withModel(
   name: string,
   context: Context,
-  options: { readonly quiet: boolean },
+  { quiet, load, trace }: LoadingOptions,
   use: (model: Model) => Promise<void>,
 ): Promise<void> {
   const { terminal, runtime, signal } = context;
+  const source = modelSource(name);
+  const file = openTrace(trace);
   const line = new StatusLine(terminal);
-  let model: Model;
+  let model: Model | null = null;
   try {
     const onProgress = (progress: LoadProgress): void => line.show(progressLine(progress));
-    model = await runtime.loadModel(modelSource(name), { onProgress, signal });
-  } finally {
-    line.clear();
-  }
-  try {
-    if (!options.quiet) for (const { message } of model.info.notices) terminal.err(`note: ${message}\n`);
+    const tracing = file ? { onTrace: file.onTrace } : {};
+    model = await runtime.loadModel(source, { ...load, ...tracing, onProgress, signal }).finally(() => line.clear());
+    if (file && model.info.nExperts === 0) {
+      throw new UsageError('This model has no experts to trace.', 'Leave out --trace, or take another model.');
+    }
+    if (!quiet) for (const { message } of model.info.notices) terminal.err(`note: ${message}\n`);
     await use(model);
   } finally {
-    await model.unload();
+    await model?.unload();
+    file?.close();
   }
 }
 

@@ -1,4 +1,5 @@
 /** Floe in a page: sparse mixture-of-experts language models on WebGPU, from their own GGUF. */
+import { type LoadPlan, type PlanOptions, planInThread } from './api/index.ts';
 import { browserHost } from './host/index.ts';
 import * as store from './store/index.ts';
 
@@ -20,4 +21,17 @@ export function listModels(): Promise<readonly store.StoredModel[]> {
  */
 export function deleteModel(idOrUrl: string): Promise<void> {
   return store.deleteModel(browserHost(), idOrUrl);
+}
+
+/**
+ * What `loadModel` would put where within a budget, and what speed to expect of it; reads the header only. Of an address
+ * it is taken that the whole model is kept in this origin's storage.
+ *
+ * @throws {ExpertsError} `experts/budget-too-small`: `details.leastBytes` is the least that works.
+ * @example
+ * const { gpu, speeds } = await planLoad(url, { budget: { gpuBytes: 2e9, memoryBytes: 4e9 } });
+ */
+export function planLoad(source: string | URL | Blob, options: PlanOptions = {}): Promise<LoadPlan> {
+  const address = source instanceof Blob ? source : new URL(source, globalThis.location?.href);
+  return planInThread(browserHost(), address, options);
 }

@@ -1,9 +1,15 @@
 /** Floe in Node: the same runtime in this process, on the WebGPU of the npm package `webgpu`. */
 import { existsSync } from 'node:fs';
-import { type LoadOptions, loadInThread, type Model } from './api/index.ts';
+import {
+  type LoadPlan,
+  loadInThread,
+  type Model,
+  type PlanOptions,
+  planInThread,
+  type ThreadOptions,
+} from './api/index.ts';
 import { GpuError } from './errors/index.ts';
 import { type Gguf, readGguf } from './gguf/index.ts';
-import type { DeviceOptions } from './gpu/index.ts';
 import type { Host } from './host/index.ts';
 import { nodeHost } from './host/node.ts';
 import { type ModelSource, openSource } from './store/index.ts';
@@ -15,11 +21,16 @@ export * from './errors/errors.ts';
 export type { Tokenizer } from './text/index.ts';
 
 /** As in a page; a string that is a path of a file here is one, and the file is read in place. */
-export async function loadModel(
-  source: ModelSource,
-  options: LoadOptions & { device?: DeviceOptions } = {},
-): Promise<Model> {
+export async function loadModel(source: ModelSource, options: Omit<ThreadOptions, 'placing'> = {}): Promise<Model> {
   return loadInThread(nodeHost(await nodeGpu()), asSource(source), options);
+}
+
+/**
+ * As in a page; a file here is read in place, and of an address it is taken that it is kept in a browser's storage. No
+ * GPU is needed.
+ */
+export function planLoad(source: ModelSource, options: PlanOptions = {}): Promise<LoadPlan> {
+  return planInThread(nodeHost(null), asSource(source), options);
 }
 
 /** What a GGUF says of itself. */

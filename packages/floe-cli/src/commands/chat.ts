@@ -1,5 +1,6 @@
 import type { ChatMessage, Model } from 'floe/node';
 import { parse, samplingOptions, samplingRequest } from '../arguments.ts';
+import { pagingLoad, pagingOptions, pagingUsage } from '../budget.ts';
 import type { Command, Context } from '../command.ts';
 import { asTyped, forPeople, UsageError } from '../failure.ts';
 import { withModel } from '../loading.ts';
@@ -7,10 +8,11 @@ import { printStream } from './run.ts';
 
 const usage = `floe chat MODEL.gguf [options]: a conversation, a line at a time
 
-  --system TEXT      the system message it starts with
-  --max-tokens N     at most N tokens in an answer
-  --temperature T    0 is greedy; default 0.7
-  --seed S           the same seed, the same answers
+  --system TEXT         the system message it starts with
+  --max-tokens N        at most N tokens in an answer
+  --temperature T       0 is greedy; default 0.7
+  --seed S              the same seed, the same answers
+${pagingUsage}
 
 Ctrl-C stops an answer, and leaves where there is none to stop. /clear starts again, /exit leaves.
 MODEL.gguf is a path or a URL.
@@ -24,11 +26,12 @@ export const chat: Command = {
   run: async (args, context) => {
     const { values, positionals } = parse('chat', args, ['MODEL.gguf'], {
       ...samplingOptions,
+      ...pagingOptions,
       system: { type: 'string' },
     });
     const sampling = samplingRequest(values);
     const opening: ChatMessage[] = values.system === undefined ? [] : [{ role: 'system', content: values.system }];
-    await withModel(positionals[0]!, context, { quiet: false }, async (model) => {
+    await withModel(positionals[0]!, context, { quiet: false, load: pagingLoad(values) }, async (model) => {
       if (!model.info.hasChatTemplate) {
         throw new UsageError('This model has no chat template.', 'Use `floe run --raw`, which goes on with a text.');
       }

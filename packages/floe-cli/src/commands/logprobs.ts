@@ -1,12 +1,14 @@
 import { numberOption, parse } from '../arguments.ts';
+import { pagingLoad, pagingOptions, pagingUsage } from '../budget.ts';
 import type { Command } from '../command.ts';
 import { UsageError } from '../failure.ts';
 import { withModel } from '../loading.ts';
 
-const usage = `floe logprobs MODEL.gguf --ids 1,2,3 [--top 20]: what the model expects after each id, as JSON
+const usage = `floe logprobs MODEL.gguf --ids 1,2,3 [options]: what the model expects after each id, as JSON
 
-  --ids LIST    token ids; no BOS is added
-  --top N       the N likeliest; default 20
+  --ids LIST            token ids; no BOS is added
+  --top N               the N likeliest; default 20
+${pagingUsage}
 
 [{"position": 0, "top": [[id, logprob], …]}, …]: position i is the distribution of the id after ids 0…i, natural
 logarithms, likeliest first. MODEL.gguf is a path or a URL.
@@ -21,11 +23,12 @@ export const logprobs: Command = {
     const { values, positionals } = parse('logprobs', args, ['MODEL.gguf'], {
       ids: { type: 'string' },
       top: { type: 'string' },
+      ...pagingOptions,
       json: { type: 'boolean' }, // what it does anyway
     });
     const ids = idList(values.ids);
     const top = numberOption('--top', values.top, { min: 1 }) ?? 20;
-    await withModel(positionals[0]!, context, { quiet: true }, async (model) => {
+    await withModel(positionals[0]!, context, { quiet: true, load: pagingLoad(values) }, async (model) => {
       const answer = await model.logprobs(ids, { top, signal: context.signal });
       context.terminal.out(`${JSON.stringify(answer.map(({ position, top }) => ({ position, top })))}\n`);
     });

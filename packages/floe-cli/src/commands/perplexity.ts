@@ -1,13 +1,17 @@
 import { readFile } from 'node:fs/promises';
 import type { Model } from 'floe/node';
 import { parse, utf8 } from '../arguments.ts';
+import { pagingLoad, pagingOptions, pagingUsage } from '../budget.ts';
 import type { Command, Context } from '../command.ts';
 import { UsageError } from '../failure.ts';
 import { StatusLine, withModel } from '../loading.ts';
+import { traceOption, traceUsage } from '../trace.ts';
 
-const usage = `floe perplexity MODEL.gguf FILE [--json]: how well a model expects a text
+const usage = `floe perplexity MODEL.gguf FILE [options]: how well a model expects a text
 
-  --json    {"ppl", "n", "error", "window"}: n is the number of tokens scored
+  --json                {"ppl", "n", "error", "window"}: n is the number of tokens scored
+${pagingUsage}
+${traceUsage}
 
 As llama-perplexity computes it: windows of 512 tokens (of the context, where that is smaller), of which the second
 half is scored. MODEL.gguf is a path or a URL, FILE a text.
@@ -21,10 +25,15 @@ export const perplexity: Command = {
   summary: 'how well a model expects a text',
   usage,
   run: async (args, context) => {
-    const { values, positionals } = parse('perplexity', args, ['MODEL.gguf', 'FILE'], { json: { type: 'boolean' } });
+    const { values, positionals } = parse('perplexity', args, ['MODEL.gguf', 'FILE'], {
+      ...pagingOptions,
+      ...traceOption,
+      json: { type: 'boolean' },
+    });
     const [name, file] = positionals as [string, string];
+    const loading = { quiet: values.json ?? false, load: pagingLoad(values), trace: values.trace };
     const text = utf8(await readText(file), file);
-    await withModel(name, context, { quiet: values.json ?? false }, async (model) => {
+    await withModel(name, context, loading, async (model) => {
       const window = Math.min(DEFAULT_WINDOW, model.info.contextLength);
       if (window < DEFAULT_WINDOW && !values.json) {
         context.terminal.err(`windows of ${window}, this model's context, instead of ${DEFAULT_WINDOW}\n`);

@@ -1,8 +1,10 @@
 import type { ChatCompletionChunk, ChatMessage, CompletionRequest, Model, Usage } from 'floe/node';
 import { parse, samplingOptions, samplingRequest } from '../arguments.ts';
+import { pagingLoad, pagingOptions, pagingUsage } from '../budget.ts';
 import type { Command, Terminal } from '../command.ts';
 import { UsageError } from '../failure.ts';
 import { withModel } from '../loading.ts';
+import { traceOption, traceUsage } from '../trace.ts';
 
 const usage = `floe run MODEL.gguf -p PROMPT [options]: one answer, streamed to standard output
 
@@ -12,7 +14,9 @@ const usage = `floe run MODEL.gguf -p PROMPT [options]: one answer, streamed to 
   --max-tokens N        at most N tokens; default: what the context has room for
   --temperature T       0 is greedy; default 0.7, with --json 0
   --seed S              the same seed, the same answer
-  --json                {"text", "ids", "finish_reason", "usage"} in the end, nothing before
+  --json                {"text", "ids", "finish_reason", "usage", "experts"} in the end, nothing before
+${pagingUsage}
+${traceUsage}
 
 MODEL.gguf is a path or a URL.
 `;
@@ -25,6 +29,8 @@ export const run: Command = {
   run: async (args, context) => {
     const { values, positionals } = parse('run', args, ['MODEL.gguf'], {
       ...samplingOptions,
+      ...pagingOptions,
+      ...traceOption,
       prompt: { type: 'string', short: 'p' },
       system: { type: 'string' },
       raw: { type: 'boolean' },
@@ -35,11 +41,12 @@ export const run: Command = {
     if (raw && system !== undefined) throw noSystem('--raw has no system message.');
     const request = { ...(json ? { temperature: 0 } : {}), ...samplingRequest(values), signal: context.signal };
 
-    await withModel(positionals[0]!, context, { quiet: json }, async (model) => {
+    const loading = { quiet: json, load: pagingLoad(values), trace: values.trace };
+    await withModel(positionals[0]!, context, loading, async (model) => {
       const isChat = !raw && model.info.hasChatTemplate;
       if (!isChat && system !== undefined) throw noSystem('This model has no chat template.');
       const ask = isChat ? chatRequest(model, request, prompt, system) : textRequest(model, request, prompt);
-      if (json) context.terminal.out(`${JSON.stringify(await ask.whole())}\n`);
+      if (json) context.terminal.out(`${JSON.stringify({ ...(await ask.whole()), experts: await pagingOf(model) })}\n`);
       else await printStream(ask.stream(), context.terminal);
     });
   },
@@ -47,6 +54,14 @@ export const run: Command = {
 
 function noSystem(message: string): UsageError {
   return new UsageError(message, 'Leave out --system, or put its text into the prompt.');
+}
+
+/** What paging did while it answered, or null where the model has no experts. */
+async function pagingOf(model: Model) {
+  const report = await model.experts();
+  if (!report) return null;
+  const { hits, misses, evictions, loads, stallMs, blockingWaits, nTokens, faultedLayers } = report.counts;
+  return { hits, misses, evictions, loads, stallMs, blockingWaits, nTokens, faultedLayers };
 }
 
 interface Answer {

@@ -12,20 +12,19 @@ import {
   type RecordPlan,
 } from '../store/index.ts';
 import { ChatTemplate, createTokenizer, type Tokenizer, vocabularyFromMetadata } from '../text/index.ts';
-import { divideMemory } from './budget.ts';
-import { invalid } from './check.ts';
+import { contextOf, divideMemory } from './budget.ts';
 import { ExpertWatch } from './experts.ts';
 import { LocalModel } from './model.ts';
+import { recordTrace } from './record.ts';
 import type { LoadNotice, LoadOptions, LoadProgress, Model, ModelInfo } from './types.ts';
-
-/** The context a model gets by itself: what it was trained for, but not more memory than a page should take unasked. */
-const DEFAULT_CONTEXT = 4096;
 
 /** Options of the thread a model lives in, beyond the public ones. */
 export interface ThreadOptions extends LoadOptions {
   readonly device?: DeviceOptions;
   /** For tests and benches. */
   readonly placing?: Pick<PlaceOptions, 'poolBytes' | 'policy'>;
+  /** Hears the bytes of a routing trace as it is made, where the model has experts: its first line, then each token. */
+  readonly onTrace?: (bytes: Uint8Array) => void;
 }
 
 /** Opens a model in this thread: the header, a device, the weights, the kernels; then it is ready. */
@@ -94,6 +93,7 @@ async function makeReady(
   const template = ChatTemplate.of(tokenizer, host);
   const info = infoOf(opened, plan, context, template !== null, device, memory.notices);
   const watch = placed.experts && new ExpertWatch(runner, placed.experts, host.clock, options.onExperts);
+  if (options.onTrace) recordTrace(runner, info.name, options.onTrace);
   return new LocalModel({ host, device, placed, runner, tokenizer, template, weights, info, watch });
 }
 
@@ -135,18 +135,6 @@ function nameOf(source: ModelSource): string {
     return String(source).split(/[?#]/)[0]!.split('/').pop() ?? '';
   if ('path' in source) return source.path.split(/[/\\]/).pop() ?? source.path;
   return source instanceof File ? source.name : 'model';
-}
-
-function contextOf({ shape }: ModelPlan, wanted: number | undefined): number {
-  if (wanted === undefined) return Math.min(shape.nCtxTrain, DEFAULT_CONTEXT);
-  if (!Number.isInteger(wanted) || wanted < 2 || wanted > shape.nCtxTrain) {
-    throw invalid(
-      'contextLength',
-      String(wanted),
-      `a whole number from 2 to ${shape.nCtxTrain}, which the model was trained for`,
-    );
-  }
-  return wanted;
 }
 
 function infoOf(
