@@ -5,6 +5,7 @@ import { testGpu } from '@floe/testkit/nodeGpu';
 import { type RandomModelOptions, randomModel } from '@floe/testkit/randomModel';
 import { seeded } from '@floe/testkit/seeded';
 import { describe, expect, it } from 'vitest';
+import { ExpertsError, orAborted } from '../errors/index.ts';
 import type { CachePolicy, ExpertCounts } from '../experts/index.ts';
 import { readGguf } from '../gguf/index.ts';
 import { type Device, type DeviceOptions, openDevice, readBuffer } from '../gpu/index.ts';
@@ -209,6 +210,77 @@ describe('arctic, random', () => {
     const other = randomModel(options({ architecture: 'arctic', nExperts: 16, nExpertsUsed: 2, seed: 33 }));
     expect((await answer(other, {})).logits).not.toEqual((await answer(file, {})).logits);
   });
+});
+
+describe('where an expert does not come', () => {
+  const file = models[1]!.bytes();
+
+  it('says so, keeps the conversation, and goes on when it comes again', async () => {
+    const { runner, store } = await conversation(file);
+    const expected = await decodeIds(runner, 8);
+    runner.rewind(0);
+    store.fails = true;
+    await expect(decodeIds(runner, 8)).rejects.toMatchObject({ code: 'experts/absent', retryable: true });
+    store.fails = false;
+    runner.rewind(0);
+    expect(await decodeIds(runner, 8)).toEqual(expected);
+  });
+
+  it('goes on in the middle of an answer, at the token that failed', async () => {
+    const { runner, store } = await conversation(file);
+    const expected = await decodeIds(runner, 8);
+    runner.rewind(0);
+    const ids = [await (await runner.prefill(PROMPT, GREEDY, 0, () => {})).wait()];
+    store.fails = true;
+    while (ids.length < 8) {
+      const position = runner.length;
+      try {
+        ids.push(await (await runner.decode(GREEDY, 0)).wait());
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'experts/absent' });
+        store.fails = false;
+        runner.rewind(position);
+      }
+    }
+    expect(store.nFailed).toBeGreaterThan(0);
+    expect(ids).toEqual(expected);
+  });
+
+  it('can be aborted while it waits, and works afterwards', async () => {
+    const { runner, store } = await conversation(file);
+    const expected = await decodeIds(runner, 8);
+    runner.rewind(0);
+    store.hangs = true;
+    const controller = new AbortController();
+    const answering = decodeIds(runner, 8, controller.signal);
+    setTimeout(() => controller.abort(), 20);
+    await expect(answering).rejects.toMatchObject({ code: 'request/aborted' });
+    store.hangs = false;
+    runner.rewind(0);
+    expect(await decodeIds(runner, 8)).toEqual(expected);
+  });
+
+  async function conversation(bytes: Uint8Array) {
+    const device = await deviceOf({});
+    const plan = planModel(
+      await readGguf({ sizeBytes: bytes.length, read: async (at, n) => bytes.subarray(at, at + n) }),
+    );
+    const store = { fails: false, hangs: false, nFailed: 0 };
+    const read = async (record: RecordPlan, signal?: AbortSignal) => {
+      if (store.hangs) await orAborted(new Promise(() => {}), signal);
+      if (!store.fails) return packRecord(record, async (at, n) => bytes.subarray(at, at + n));
+      store.nFailed++;
+      throw new ExpertsError('experts/absent', `${record.key} can't be fetched`, { remedy: 'none', retryable: true });
+    };
+    const placed = await placeModel(device, plan, { read }, { slots: planMemory(plan, CONTEXT, 'min').slots });
+    return { runner: new Runner(device, placed, CONTEXT, systemClock), store };
+  }
+
+  async function decodeIds(runner: Runner, n: number, signal?: AbortSignal): Promise<number[]> {
+    const ids = [await (await runner.prefill(PROMPT, GREEDY, 0, () => {}, signal)).wait()];
+    while (ids.length < n) ids.push(await (await runner.decode(GREEDY, 0, signal)).wait());
+    return ids;
+  }
 });
 
 it('arctic-mini loads experts before they are wanted, and counts what that was worth', async () => {
