@@ -38,6 +38,9 @@ export interface ModelParts {
   readonly watch: ExpertWatch | null;
 }
 
+/** What a visit learnt is stored no oftener. */
+const REMEMBER_MS = 5_000;
+
 type Answer = AsyncGenerator<AnswerPart & { nPrompt: number }>;
 
 /** A model in this thread. In a page it lives in a worker, and `worker/client.ts` wears its face. */
@@ -47,6 +50,7 @@ export class LocalModel implements Model {
   private readonly ends: ReadonlySet<number>;
   private unloaded: Promise<void> | null = null;
   private nAnswers = 0;
+  private rememberedMs = Number.NEGATIVE_INFINITY;
   private readonly life = new AbortController();
   private readonly running = new Set<Answer>();
 
@@ -195,10 +199,21 @@ export class LocalModel implements Model {
         }
       } finally {
         leave();
+        this.rememberVisit();
       }
     } finally {
       onEnd();
     }
+  }
+
+  /** Leaves the next visit what this one learnt of its experts; now and then, for a page may be closed without a word. */
+  private rememberVisit(): void {
+    const { placed, weights, host } = this.parts;
+    if (!weights.remember || this.unloaded || host.clock.now() - this.rememberedMs < REMEMBER_MS) return;
+    const visit = placed.experts?.snapshot();
+    if (!visit) return;
+    this.rememberedMs = host.clock.now();
+    void weights.remember(visit);
   }
 
   /** Fires with the request's own signal, and when the model is unloaded. */

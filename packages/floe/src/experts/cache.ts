@@ -1,10 +1,10 @@
 /** Experts between storage, memory and GPU: does what the pager decides, and counts what it did. */
-import { InternalError, throwIfAborted } from '../errors/index.ts';
+import { InternalError, RequestError, throwIfAborted } from '../errors/index.ts';
 import type { RecordPlan, Urgency } from '../store/index.ts';
 import { type ExpertCounts, newCounts } from './counts.ts';
 import { MemoryTier } from './memory.ts';
 import { type Claim, Pager } from './pager.ts';
-import { type CachePolicy, decayedCounts } from './policy.ts';
+import { type CachePolicy, type DecayedCounts, decayedCounts } from './policy.ts';
 import type { ExpertSlots } from './slots.ts';
 
 /** Where experts' records come from: the store, the network behind it, or a file read in place. */
@@ -29,6 +29,8 @@ export interface ExpertCacheOptions {
   readonly memoryBytes: number;
   /** By itself decayed counts. */
   readonly policy?: CachePolicy | undefined;
+  /** What the last visit's counts were: its experts are the likeliest of this one. */
+  readonly lastVisit?: Float32Array | undefined;
 }
 
 /** Where an expert is at best. */
@@ -52,7 +54,7 @@ export class ExpertCache {
   constructor(private readonly options: ExpertCacheOptions) {
     const { size, slots } = options;
     const nSlots = slots.classes.reduce((sum, slotClass) => sum + slotClass.nSlots, 0);
-    this.policy = options.policy ?? decayedCounts({ ...size, nSlots });
+    this.policy = options.policy ?? warmed(decayedCounts({ ...size, nSlots }), options.lastVisit);
     this.pager = new Pager(size, slots.classes, this.policy);
     this.guessed = new Uint8Array(size.nLayers * size.nExperts);
     this.counts = newCounts(size.nLayers);
@@ -179,6 +181,11 @@ export class ExpertCache {
     return true;
   }
 
+  /** What the next visit may go on from; null where the policy keeps nothing. */
+  snapshot(): Float32Array | null {
+    return 'snapshot' in this.policy ? (this.policy as DecayedCounts).snapshot(this.token) : null;
+  }
+
   /** Gives back what this thread's memory holds. */
   destroy(): void {
     this.memory.clear();
@@ -284,4 +291,14 @@ export class ExpertCache {
   private layerOf(key: number): number {
     return Math.floor(key / this.size.nExperts);
   }
+}
+
+/** Goes on from the last visit, unless what it left is not of this model. */
+function warmed(policy: DecayedCounts, lastVisit: Float32Array | undefined): DecayedCounts {
+  try {
+    if (lastVisit) policy.restore(lastVisit);
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+  }
+  return policy;
 }

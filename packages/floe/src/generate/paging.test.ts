@@ -206,6 +206,25 @@ describe('arctic, random', () => {
     expect(found.logits).toEqual(expected.logits);
   });
 
+  it('begins with the experts of the last visit', async () => {
+    const device = await deviceOf({});
+    const plan = planModel(
+      await readGguf({ sizeBytes: file.length, read: async (at, n) => file.subarray(at, at + n) }),
+    );
+    const { slots } = planMemory(plan, CONTEXT, '25%');
+    const first = await placeModel(device, plan, storeOf(file), { slots });
+    const favourites = [7, 16 + 9, 32 + 15];
+    for (const key of favourites) first.experts!.routed(Math.floor(key / 16), key, false);
+    const lastVisit = first.experts!.snapshot()!;
+    const second = await placeModel(device, plan, { ...storeOf(file), lastVisit }, { slots });
+    expect(favourites.filter((key) => second.experts!.pager.isNamed(key))).toEqual(favourites);
+    const fresh = await placeModel(device, plan, storeOf(file), { slots });
+    expect(favourites.some((key) => fresh.experts!.pager.isNamed(key))).toBe(false);
+    // Of another model, or damaged: it begins as if there had been none.
+    const other = await placeModel(device, plan, { ...storeOf(file), lastVisit: Float32Array.of(1) }, { slots });
+    expect([...other.experts!.pager.named()]).toEqual([...fresh.experts!.pager.named()]);
+  });
+
   it('control: other weights give other bits', async () => {
     const other = randomModel(options({ architecture: 'arctic', nExperts: 16, nExpertsUsed: 2, seed: 33 }));
     expect((await answer(other, {})).logits).not.toEqual((await answer(file, {})).logits);

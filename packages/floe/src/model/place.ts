@@ -39,6 +39,8 @@ export interface RecordReader {
   readonly read: (plan: RecordPlan, signal?: AbortSignal, urgency?: Urgency) => Promise<Uint8Array>;
   /** Whether reading it needs no network; by itself all do without. */
   readonly isNear?: (plan: RecordPlan) => boolean;
+  /** Which experts the last visit used. */
+  readonly lastVisit?: Float32Array | undefined;
 }
 
 export interface PlaceOptions {
@@ -101,6 +103,7 @@ function makeCache(plan: ModelPlan, records: RecordReader, slots: ExpertSlots, o
     source: { read: records.read, isNear: records.isNear ?? (() => true) },
     memoryBytes: options.memoryBytes ?? 0,
     policy: options.policy,
+    lastVisit: records.lastVisit,
   });
 }
 

@@ -47,6 +47,14 @@ export class Database {
     });
   }
 
+  /** Notes in a manifest what a visit leaves to the next, unless the manifest is another's by now. */
+  remember({ model, generation }: Manifest, visit: Float32Array): Promise<void> {
+    return this.#write('relaxed', visit.byteLength, async (tx) => {
+      const current = await tx.objectStore('manifests').get(model);
+      if (current?.generation === generation) await tx.objectStore('manifests').put({ ...current, visit });
+    });
+  }
+
   /** The marks of `generation`; no record is read. */
   async marks(model: string, generation: string): Promise<Mark[]> {
     const all = await this.#connection.run('readonly', 'relaxed', (tx) =>

@@ -206,6 +206,18 @@ describe('the second visit', () => {
     expect(weights.fetchedBytes).toBe(server.requestedBytes());
   });
 
+  it('is given what the first one left, and one that left nothing leaves nothing', async () => {
+    const opened = await visit();
+    expect(opened.weights.lastVisit).toBeUndefined();
+    await opened.weights.remember!(Float32Array.of(1, 2.5, 0));
+    await end(opened);
+    const again = await visit();
+    expect([...again.weights.lastVisit!]).toEqual([1, 2.5, 0]);
+    await expectRecord(again.weights, second);
+    await end(again);
+    expect([...(await visit()).weights.lastVisit!]).toEqual([1, 2.5, 0]);
+  });
+
   it('of who wants all of it at first brings the rest, and no more', async () => {
     const opened = await visit();
     await expectRecord(opened.weights, second);

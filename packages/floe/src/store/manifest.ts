@@ -35,6 +35,8 @@ export interface Manifest {
   readonly totalBytes: number;
   /** SHA-256 of the whole file, where it was asked for and found right. */
   readonly fileSha256: string | null;
+  /** What the last visit knew of which experts are used; absent before there was one. */
+  readonly visit?: Float32Array;
 }
 
 /** That a record is stored. Written in one transaction with its bytes; listed without reading them. */

@@ -93,6 +93,16 @@ class StoredWeights implements WeightSource {
     this.#background.catch(() => undefined);
   }
 
+  get lastVisit(): Float32Array | undefined {
+    return this.#options.manifest.visit;
+  }
+
+  readonly remember = async (visit: Float32Array): Promise<void> => {
+    const { db, manifest } = this.#options;
+    // A visit that can't be remembered makes the next one's first tokens slower, and nothing else.
+    await db.remember(manifest, visit).catch(() => undefined);
+  };
+
   readonly isNear = ({ key }: RecordPlan): boolean =>
     this.#options.hashes.has(key) || this.#queue.get(key) !== undefined;
 

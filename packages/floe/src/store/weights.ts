@@ -28,6 +28,9 @@ export interface WeightSource {
   readonly storedBytes: number;
   /** Grows while records are read. */
   readonly notices: readonly StoreNotice[];
+  /** What the last visit left for this one, and what this one leaves; absent where nothing is stored. */
+  readonly lastVisit?: Float32Array | undefined;
+  readonly remember?: (visit: Float32Array) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
