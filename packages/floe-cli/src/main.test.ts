@@ -42,12 +42,38 @@ const { messages, expected } = JSON.parse(first!) as { messages: { content: stri
 const question = ['-p', messages[1]!.content, '--system', messages[0]!.content];
 
 describe('floe run', { timeout: TIMEOUT_MS }, () => {
-  it('answers as the set expects, greedily, with text and ids', async () => {
-    const asked = await floe(['run', model, ...question, '--json']);
+  it('answers as the set expects, greedily, with a quarter of the experts on the GPU, and traces each token', async () => {
+    const trace = join(folder, 'run.trace');
+    const paged = ['--gpu', '25%', '--memory', '0', '--trace', trace];
+    const asked = await floe(['run', model, ...question, '--json', ...paged]);
     expect(asked).toMatchObject({ status: 0, err: '' });
-    const { text, ids, usage } = JSON.parse(asked.out);
+    const { text, ids, usage, experts } = JSON.parse(asked.out);
     expect(text).toBe(expected);
     expect(ids).toHaveLength(usage.completion_tokens);
+    expect(experts.misses).toBeGreaterThan(0);
+    expect(experts.loads).toBeGreaterThan(0);
+    const bytes = readFileSync(trace);
+    const end = bytes.indexOf('\n');
+    const { nLayers, nExperts, nExpertsUsed } = JSON.parse(bytes.toString('utf8', 0, end));
+    expect(nExperts).toBe(8);
+    const nRoutes = nLayers * nExpertsUsed;
+    const nTokens = (bytes.length - end - 1) / (1 + 4 * nRoutes);
+    expect(nTokens).toBe(usage.prompt_tokens + experts.nTokens);
+    expect(nTokens * nRoutes).toBe(experts.hits + experts.misses);
+  });
+});
+
+describe('floe plan', { timeout: TIMEOUT_MS }, () => {
+  it('says what would lie where, of a file here that is its own storage', async () => {
+    const { status, out } = await floe(['plan', model, '--gpu', '50%', '--memory', '1MB', '--json']);
+    expect(status).toBe(0);
+    const { nLayers, nExperts, gpu, storage, memory, rates, speeds } = JSON.parse(out);
+    expect(gpu.nSlots).toBe((nLayers * nExperts) / 2);
+    expect(storage.nExperts).toBe(nLayers * nExperts);
+    expect(memory.bytes).toBeLessThanOrEqual(1e6);
+    expect([rates.storage, speeds.length]).toEqual([3e9, 3]);
+    const refused = await floe(['plan', model, '--gpu', '1MB']);
+    expect(refused.err).toMatch(/^error experts\/budget-too-small: /);
   });
 });
 
