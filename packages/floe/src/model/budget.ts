@@ -18,6 +18,8 @@ const OTHER_BYTES = 2 << 20;
 const DISPATCH_BYTES = 256;
 /** Dispatches of a layer in all the graphs that are kept. */
 const KEPT_DISPATCHES = 240;
+/** Slots that a share may lack by rounding: less than a byte. */
+const ROUNDING = 1e-9;
 
 /**
  * How many slots experts get: bytes that cover every GPU buffer, dense weights, cache and activations too; or, for the
@@ -102,7 +104,7 @@ function divide(plan: ModelPlan, budget: GpuBudget | 'all', fixedBytes: number):
     // A percentage or 'min' is a wish for few; bytes are a promise that can't be kept below the least.
     const nSlots =
       typeof budget === 'number'
-        ? Math.min(most, Math.floor(share * most))
+        ? Math.min(most, Math.floor(share * most + ROUNDING))
         : Math.min(most, Math.max(Math.min(least, most), Math.round(share * most)));
     if (nSlots < Math.min(least, most)) {
       const leastBytes =
