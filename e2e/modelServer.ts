@@ -22,6 +22,9 @@ export class ModelServer {
   ranges = true;
   /** Between two pieces: a network that takes its time. */
   pauseMs = 0;
+  /** Of all answers together; null: as fast as it goes. */
+  bytesPerSecond: number | null = null;
+  private freeAtMs = 0;
   readonly fileBytes: number;
 
   private constructor(
@@ -62,7 +65,7 @@ export class ModelServer {
     response.setHeader('Access-Control-Allow-Headers', '*');
     response.setHeader('Access-Control-Expose-Headers', 'Content-Range, Content-Length, ETag, Accept-Ranges');
     if (request.method === 'OPTIONS') return void response.writeHead(204).end();
-    if (request.url !== '/model.gguf') return void response.writeHead(404).end('not here');
+    if (request.url?.split('?')[0] !== '/model.gguf') return void response.writeHead(404).end('not here');
 
     const range = this.ranges ? /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') : null;
     const start = range ? Number(range[1]) : 0;
@@ -91,7 +94,15 @@ export class ModelServer {
       // Waits until the socket took it, so that what is counted has left.
       await new Promise((resolve) => response.write(piece, resolve));
       if (this.pauseMs > 0) await setTimeout(this.pauseMs);
+      if (this.bytesPerSecond !== null) await this.#inTurn((piece as Buffer).length / this.bytesPerSecond);
     }
     response.end();
+  }
+
+  /** One line for all: each piece takes its time behind those before it. */
+  async #inTurn(seconds: number): Promise<void> {
+    const now = performance.now();
+    this.freeAtMs = Math.max(now, this.freeAtMs) + seconds * 1000;
+    await setTimeout(this.freeAtMs - now);
   }
 }
