@@ -66,7 +66,7 @@ export function load(page: Page, url: string, budget: Budget): Promise<ModelInfo
   return page.evaluate(
     async ({ url, budget, library }) => {
       const { loadModel } = (await import(library)) as typeof import('floe');
-      const options: LoadOptions & { budget: Budget } = { contextLength: 256, budget };
+      const options: LoadOptions = { contextLength: 256, budget, download: 'on-demand' };
       const model = await loadModel(url, options);
       (globalThis as Held).floeModel = model;
       return model.info;
