@@ -1,0 +1,91 @@
+/** What paging must reach. */
+import type { Identity } from './pagingIdentity.ts';
+import type { PagedPath } from './pagingResident.ts';
+import type { MeasuredVariant, VariantName } from './pagingRows.ts';
+import { atLeast, type Check } from './report.ts';
+
+/** A schedule's row and the baseline's of the same case. */
+interface Pair {
+  readonly c: MeasuredVariant;
+  /** How many times faster than A. */
+  readonly speedUp: number;
+  /** The way to the host, in layers' times. */
+  readonly waitLayers: number;
+}
+
+export function checksOf(
+  identities: readonly Identity[],
+  resident: readonly PagedPath[],
+  measured: readonly MeasuredVariant[],
+): Check[] {
+  const own = measured.filter(({ declaredMs }) => declaredMs === 0);
+  const declared = measured.filter(({ declaredMs }) => declaredMs > 0);
+  return [
+    atLeast('identity: share of cases with the same bits', mean(identities.map(({ isSame }) => Number(isSame))), 1),
+    atLeast('all resident: the paged path by the other, speed', least(resident.map(({ ratio }) => ratio)), 0.95),
+    atLeast('blocking waits with no miss, below 1 by', 1 - most(resident.map((one) => one.blockingWaits)), 0),
+    ...speedUps(own, 'own read-back'),
+    ...speedUps(declared, 'declared read-back'),
+    ...predictions(own, 'own read-back'),
+    ...predictions(declared, 'declared read-back'),
+    atLeast('blocking waits below 1 + faulted layers by, runs ahead, least row', spareWaits(measured), 0),
+  ];
+}
+
+function speedUps(rows: readonly MeasuredVariant[], what: string): Check[] {
+  const pairs = pairsOf(rows);
+  if (pairs.length === 0) return [];
+  const replayed = pairs.filter(({ c }) => c.routing.startsWith('replayed'));
+  const half = replayed.filter(({ waitLayers }) => waitLayers >= 0.5);
+  const four = replayed.filter(
+    ({ c, waitLayers }) => waitLayers >= 4 && (/hot/.test(c.routing) || (/mid/.test(c.routing) && c.share >= 0.25)),
+  );
+  const speedUp = (some: readonly Pair[]) => least(some.map((pair) => pair.speedUp));
+  return [
+    atLeast(`C by A, speed, least row: ${what}`, speedUp(pairs), 0.97),
+    ...(half.length > 0
+      ? [atLeast(`C by A where L ≥ c/2, least row of ${half.length}: ${what}`, speedUp(half), 1.3)]
+      : []),
+    ...(four.length > 0
+      ? [atLeast(`C by A where L ≥ 4c, mid ≥ 25% and hot, least row of ${four.length}: ${what}`, speedUp(four), 2)]
+      : []),
+  ];
+}
+
+/** What runs, by what the closed form says it could: the median of each row's runs. */
+function predictions(rows: readonly MeasuredVariant[], what: string): Check[] {
+  return (['all-resident', 'A', 'B', 'C', 'CP'] satisfies VariantName[]).flatMap((variant) => {
+    const of = rows.filter((row) => row.variant === variant).map(({ byPrediction }) => byPrediction);
+    return of.length === 0 ? [] : [atLeast(`${variant} by its prediction, speed, least row: ${what}`, least(of), 0.9)];
+  });
+}
+
+function pairsOf(rows: readonly MeasuredVariant[]): Pair[] {
+  return rows
+    .filter(({ variant }) => variant === 'C')
+    .map((c) => {
+      const { denseMs, expertsMs, routerMs, readBackMs } = c.costs;
+      const a = rows.find((one) => one.variant === 'A' && one.routing === c.routing && one.share === c.share)!;
+      return { c, speedUp: a.ms / c.ms, waitLayers: readBackMs / (denseMs + expertsMs + routerMs) };
+    });
+}
+
+/** Where nothing runs ahead, attention hides the way to the host, and each layer is waited for. */
+function spareWaits(rows: readonly MeasuredVariant[]): number {
+  const ahead = rows.filter(
+    ({ variant, runAhead }) => (variant === 'B' || variant === 'C' || variant === 'CP') && runAhead > 0,
+  );
+  return least(ahead.map(({ faultedLayers, blockingWaits }) => 1 + faultedLayers - blockingWaits));
+}
+
+function least(values: readonly number[]): number {
+  return values.length === 0 ? Number.NaN : Math.min(...values);
+}
+
+function most(values: readonly number[]): number {
+  return Math.max(...values);
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

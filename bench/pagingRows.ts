@@ -1,0 +1,254 @@
+/** Schedules beside each other on one model, one routing and one share, and beside what the closed form says of them. */
+import { lruPerLayer, stallMs, type Trace } from '../packages/floe/src/experts/index.ts';
+import type { Device } from '../packages/floe/src/gpu/index.ts';
+import { CostMeter, median, type StepCosts } from './pagingCosts.ts';
+import type { DeclaredLatency } from './pagingLatency.ts';
+import { liveThrough, type ModelFile, place, type Share, unplace } from './pagingModel.ts';
+import { Replay } from './pagingReplay.ts';
+import { Stepper } from './pagingStepper.ts';
+import { type Row, round } from './report.ts';
+
+export interface RowCase {
+  readonly file: ModelFile;
+  /** What the tokens are routed by: a trace, or the model itself, which reads these ids. */
+  readonly routing: { readonly trace: Trace } | { readonly ids: readonly number[] };
+  readonly routingName: string;
+  readonly share: number;
+  readonly declaredMs: number;
+  readonly nRuns: number;
+  readonly nTokens: number;
+}
+
+/** What the checks go by, unrounded. */
+export interface MeasuredVariant {
+  readonly variant: VariantName;
+  readonly routing: string;
+  readonly share: number;
+  readonly declaredMs: number;
+  /** Medians over the runs, of one token. */
+  readonly ms: number;
+  readonly byPrediction: number;
+  readonly blockingWaits: number;
+  readonly faultedLayers: number;
+  readonly runAhead: number;
+  readonly costs: StepCosts;
+  readonly row: Row;
+}
+
+export type VariantName = 'all-resident' | 'A' | 'B' | 'C' | 'CP';
+
+/** Tokens a cache lives through before the first that is timed: by a trace without the GPU's work, else decoded. */
+const WARM_TRACE = 200;
+const WARM_TEXT = 64;
+/** How often a replayed guess is right: what a next layer's router on today's residual stream gives in published models. */
+const RECALL = 0.74;
+
+interface Variant {
+  readonly name: VariantName;
+  readonly stepper: Stepper;
+  readonly share: Share;
+  readonly runs: Run[];
+}
+
+/** One run of one variant. */
+interface Run {
+  readonly ms: number;
+  readonly predictedMs: number;
+  readonly runAhead: number;
+  readonly costs: StepCosts;
+  /** Of the run, per token. */
+  readonly counts: Readonly<
+    Record<'hits' | 'misses' | 'faultedLayers' | 'loads' | 'useful' | 'stallMs' | 'waits', number>
+  >;
+}
+
+/** Runs the variants in turns: run 0 is not counted. */
+export async function measureRows(device: Device, latency: DeclaredLatency, one: RowCase): Promise<MeasuredVariant[]> {
+  const { file, routing, nRuns, nTokens, declaredMs } = one;
+  const trace = 'trace' in routing ? routing.trace : null;
+  const replay = trace ? new Replay(device, trace, RECALL) : undefined;
+  latency.ms = 0;
+  const uploads = await place(device, file, { share: 1 / 16 });
+  const meter = new CostMeter(device, uploads.experts!);
+  const variants = await makeVariants(device, one, replay);
+  latency.ms = declaredMs;
+  for (const { stepper } of variants) await stepper.calibrate();
+  const complete = await makeComplete(device, variants, replay, one);
+  let nLoads = 0;
+  for (let run = 0; run <= nRuns; run++) {
+    const costs = {
+      plain: await meter.measure(complete.plain, nLoads),
+      guessing: await meter.measure(complete.guessing, nLoads),
+    };
+    // Each goes first as often as another.
+    for (let i = 0; i < variants.length; i++) {
+      const variant = variants[(i + run) % variants.length]!;
+      const result = await runOnce(variant, one, run * nTokens, variant.name === 'CP' ? costs.guessing : costs.plain);
+      if (run > 0) variant.runs.push(result);
+      if (variant.name === 'C') nLoads = result.counts.loads;
+    }
+  }
+  device.throwIfFailed();
+  latency.ms = 0;
+  meter.destroy();
+  replay?.destroy();
+  for (const stepper of Object.values(complete)) await stepper.destroy();
+  for (const { stepper } of variants) {
+    await stepper.destroy();
+    unplace(device, stepper.model);
+  }
+  unplace(device, uploads);
+  return variants.map((variant) => summary(variant, one));
+}
+
+async function makeVariants(
+  device: Device,
+  { file, routing, share, declaredMs }: RowCase,
+  replay: Replay | undefined,
+): Promise<Variant[]> {
+  const all = file.plan.shape.nLayers;
+  const guessAhead = guessedAhead(all, declaredMs);
+  const choices = [
+    { name: 'all-resident', share: 1, options: {} },
+    { name: 'A', share, policy: lruPerLayer, options: { schedule: { runAhead: 0, group: 1, overlap: false } } },
+    { name: 'B', share, options: { schedule: { runAhead: all, group: all } } },
+    { name: 'C', share, options: {} },
+    { name: 'CP', share, options: { guessAhead } },
+  ] as const;
+  const variants: Variant[] = [];
+  for (const { name, share, options, ...rest } of choices) {
+    const model = await place(device, file, { share, ...rest });
+    const stepper = await Stepper.make(device, model, { ...options, replay });
+    if ('trace' in routing) await liveThrough(model, routing.trace, WARM_TRACE);
+    else for (const id of routing.ids.slice(0, WARM_TEXT)) await stepper.step('paged', { id });
+    variants.push({ name, stepper, share, runs: [] });
+  }
+  return variants;
+}
+
+/** A guess must be for a layer that is not queued yet. */
+function guessedAhead(nLayers: number, declaredMs: number): number {
+  return declaredMs > 0 ? Math.min(4, nLayers - 1) : 1;
+}
+
+/** Steps that miss nothing and are nobody's conversation, to take their parts' times: with guesses and without. */
+async function makeComplete(
+  device: Device,
+  variants: readonly Variant[],
+  replay: Replay | undefined,
+  { nRuns, nTokens, declaredMs }: RowCase,
+): Promise<{ plain: Stepper; guessing: Stepper }> {
+  const { model } = variants.find(({ name }) => name === 'all-resident')!.stepper;
+  const guessAhead = guessedAhead(model.plan.shape.nLayers, declaredMs);
+  const plain = await Stepper.make(device, model, { replay });
+  const guessing = await Stepper.make(device, model, { replay, guessAhead });
+  for (const stepper of [plain, guessing]) {
+    // As many keys as the tokens in the middle of what is timed see.
+    stepper.position = Math.floor((nRuns * nTokens) / 2);
+    await stepper.step('whole', replay ? { token: 0 } : {});
+  }
+  return { plain, guessing };
+}
+
+async function runOnce({ name, stepper }: Variant, one: RowCase, first: number, costs: StepCosts): Promise<Run> {
+  const { routing, nTokens } = one;
+  const cache = stepper.model.experts!;
+  const complete = name === 'all-resident';
+  const { runAhead } = stepper.runner.schedule.choose(complete);
+  const before = { ...cache.counts };
+  const missesBefore = () => cache.counts.layers.map(({ misses }) => misses);
+  const misses: number[][] = [];
+  let ms = 0;
+  for (let token = first; token < first + nTokens; token++) {
+    const had = missesBefore();
+    const startMs = performance.now();
+    const what = 'trace' in routing ? { token: WARM_TRACE + token } : { id: routing.ids[WARM_TEXT + token] };
+    await stepper.step(complete ? 'whole' : 'paged', what);
+    ms += performance.now() - startMs;
+    misses.push(missesBefore().map((n, layer) => n - had[layer]!));
+  }
+  const { counts } = cache;
+  const since = (
+    count: 'hits' | 'misses' | 'faultedLayers' | 'loads' | 'usefulGuesses' | 'guesses' | 'stallMs' | 'blockingWaits',
+  ) => (counts[count] - before[count]) / nTokens;
+  const layers = stepper.model.plan.shape.nLayers;
+  const busyMs = layers * (costs.denseMs + costs.expertsMs + costs.routerMs) + costs.outsideMs;
+  const schedule = name === 'A' ? ('sync' as const) : runAhead;
+  const stalls = misses.map((ofToken) => stallMs(costs, schedule, ofToken));
+  const guessesMs = since('guesses') * costs.uploadQueueMs;
+  return {
+    ms: ms / nTokens,
+    predictedMs: busyMs + stalls.reduce((sum, stall) => sum + stall, 0) / nTokens + guessesMs,
+    runAhead,
+    costs,
+    counts: {
+      hits: since('hits'),
+      misses: since('misses'),
+      faultedLayers: since('faultedLayers'),
+      loads: since('loads'),
+      useful: since('usefulGuesses'),
+      stallMs: since('stallMs'),
+      waits: since('blockingWaits'),
+    },
+  };
+}
+
+function summary({ name, runs }: Variant, { file, routingName, share, declaredMs }: RowCase): MeasuredVariant {
+  const middle = (of: (run: Run) => number) => median(runs.map(of));
+  const mean = (of: (run: Run) => number) => runs.reduce((sum, run) => sum + of(run), 0) / runs.length;
+  const cost = (of: Exclude<keyof StepCosts, 'routesFromInput'>) => middle(({ costs }) => costs[of]);
+  const costs: StepCosts = {
+    denseMs: cost('denseMs'),
+    expertsMs: cost('expertsMs'),
+    routerMs: cost('routerMs'),
+    outsideMs: cost('outsideMs'),
+    skippedMs: cost('skippedMs'),
+    submitMs: cost('submitMs'),
+    readBackMs: cost('readBackMs'),
+    uploadMs: cost('uploadMs'),
+    uploadQueueMs: cost('uploadQueueMs'),
+    routesFromInput: runs[0]!.costs.routesFromInput,
+  };
+  const layerMs = costs.denseMs + costs.expertsMs + costs.routerMs;
+  const [ms, byPrediction] = [middle((run) => run.ms), middle((run) => run.predictedMs / run.ms)];
+  const runAhead = middle((run) => run.runAhead);
+  const declared = declaredMs > 0 ? `, read-back declared ${declaredMs} ms slower` : '';
+  const [hits, misses] = [mean(({ counts }) => counts.hits), mean(({ counts }) => counts.misses)];
+  const waitMs = costs.readBackMs + costs.submitMs;
+  const row: Row = {
+    bench: `paging: ${file.name}, ${routingName}, ${100 * share}% of experts in slots${declared}`,
+    name: name === 'C' || name === 'CP' ? `${name}(${runAhead})` : name,
+    ms: round(ms),
+    predictedMs: round(middle((run) => run.predictedMs)),
+    byPrediction: round(byPrediction),
+    hitPercent: round((100 * hits) / (hits + misses)),
+    misses: round(misses),
+    faulted: round(mean(({ counts }) => counts.faultedLayers)),
+    loads: round(mean(({ counts }) => counts.loads)),
+    usefulGuesses: round(mean(({ counts }) => counts.useful)),
+    stallMs: round(mean(({ counts }) => counts.stallMs)),
+    waits: round(mean(({ counts }) => counts.waits)),
+    L: round(costs.readBackMs),
+    s: round(costs.submitMs),
+    uc: round(costs.uploadMs),
+    ug: round(costs.uploadQueueMs),
+    a: round(costs.denseMs),
+    e: round(costs.expertsMs),
+    g: round(costs.routerMs),
+    dr: round(costs.skippedMs),
+    x: round((waitMs + costs.uploadMs + costs.uploadQueueMs) / layerMs),
+  };
+  return {
+    variant: name,
+    routing: routingName,
+    share,
+    declaredMs,
+    ms,
+    byPrediction,
+    blockingWaits: mean(({ counts }) => counts.waits),
+    faultedLayers: mean(({ counts }) => counts.faultedLayers),
+    runAhead,
+    costs,
+    row,
+  };
+}
