@@ -10,10 +10,13 @@ import { loaded } from './state.ts';
 const SETTLED_MS = 400;
 /** Experts go on coming into memory behind a load: looked at until nothing changes. */
 const LOOK_MS = 700;
+const HINT = 'Let go, and the model is loaded again with that many experts on the GPU. Its answers stay the same.';
+const BUSY_HINT = 'The model is loaded again, from what is stored. The conversation is kept.';
 
 export function installExpertsPanel(session: Session): void {
   const panel = byId('experts-panel', HTMLDetailsElement);
   const brief = byId('experts-brief', HTMLElement);
+  const hint = byId('gpu-budget-hint', HTMLElement);
   const view = new ExpertsView();
   const slider = installSlider(session);
   let wasShown = false;
@@ -27,6 +30,7 @@ export function installExpertsPanel(session: Session): void {
     panel.hidden = session.experts.latest === null || !(isLoaded || comesAgain);
     panel.ariaBusy = String(!isLoaded);
     slider.disabled = state.kind !== 'ready';
+    hint.textContent = state.kind === 'loading' ? BUSY_HINT : HINT;
     if (panel.hidden || wasShown) return;
     // On a phone the conversation is further down: what stands before it stays short.
     panel.open = matchMedia('(min-width: 861px)').matches;
@@ -60,6 +64,11 @@ function installSlider(session: Session): { show: (report: ExpertsReport) => voi
     value.value = words;
     slider.ariaValueText = words;
   };
+  const show = (report: ExpertsReport): void => {
+    sizes = report;
+    slider.valueAsNumber = positionOf(report);
+    say();
+  };
   slider.addEventListener('input', () => {
     clearTimeout(settles);
     say();
@@ -69,6 +78,8 @@ function installSlider(session: Session): { show: (report: ExpertsReport) => voi
     // Disabled for the time of the load, it would lose the focus.
     const hadFocus = document.activeElement === slider;
     await session.loadWithin(budgetAt(slider.valueAsNumber));
+    // Refused where an answer had begun in the meantime: it shows what is, not what was wished.
+    show(sizes);
     if (hadFocus) slider.focus({ preventScroll: true });
   };
   slider.addEventListener('change', () => {
@@ -76,11 +87,7 @@ function installSlider(session: Session): { show: (report: ExpertsReport) => voi
     settles = window.setTimeout(() => void settle(), SETTLED_MS);
   });
   return {
-    show: (report) => {
-      sizes = report;
-      slider.valueAsNumber = positionOf(report);
-      say();
-    },
+    show,
     set disabled(is: boolean) {
       slider.disabled = is;
     },
