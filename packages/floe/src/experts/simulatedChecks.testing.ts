@@ -5,36 +5,46 @@ import type { SimulatedBuffer, SimulatedQueue } from './simulatedQueue.testing.t
 import type { ExpertSlots } from './slots.ts';
 import type { PagerWatch } from './watchPager.testing.ts';
 
+/** A slot's bytes. */
+interface Place {
+  readonly buffer: SimulatedBuffer;
+  readonly first: number;
+  readonly end: number;
+}
+
 export class SimulatedChecks {
-  /** By layer. */
-  private readonly places: readonly ReturnType<ExpertSlots['poolsOf']>[];
+  /** [nLayers] where each slot is that the layer may have; looked up once, for they are asked for at every event. */
+  private readonly places: readonly (readonly Place[])[];
+  private readonly table: SimulatedBuffer;
+  /** [nSlots] scratch: at which look a slot was last found named. */
+  private readonly seenAt: Int32Array;
+  private nLooks = 0;
   /** Brought and not released: how often. */
   private readonly held = new Map<number, number>();
 
   constructor(
     private readonly cache: ExpertCache,
-    private readonly queue: SimulatedQueue,
+    queue: SimulatedQueue,
     private readonly watch: PagerWatch,
     private readonly broken: (what: string) => never,
   ) {
-    this.places = cache.counts.layers.map((_, layer) => cache.slots.poolsOf(layer));
+    this.places = cache.counts.layers.map((_, layer) => placesOf(cache.slots, queue, layer));
+    this.table = queue.contents(cache.slots.pageTable.buffer);
+    this.seenAt = new Int32Array(Math.max(...this.places.map(({ length }) => length)));
     queue.onWritten = (buffer, offset) => this.written(buffer, offset);
   }
 
   /** The slot that a submission which runs now finds in the table. */
   slotNow(key: number): number {
-    const { now } = this.queue.contents(this.cache.slots.pageTable.buffer);
-    return new Uint32Array(now.buffer, key * 4, 1)[0]!;
+    return new Uint32Array(this.table.now.buffer, key * 4, 1)[0]!;
   }
 
   /** `slot` holds all of an expert's bytes; `who` says who found it so. */
   bytes(key: number, slot: number, when: 'now' | 'next', who: string): void {
-    const { pools, slotBytes } = this.places[Math.floor(key / this.cache.size.nExperts)]!;
-    const pool = pools.find(({ firstSlot, nSlots }) => slot >= firstSlot && slot < firstSlot + nSlots);
-    if (!pool) throw this.broken(`${who} expert ${key} in slot ${slot}, which is not of its size`);
-    const bytes = this.queue.contents(pool.view.buffer)[when];
-    const first = (slot - pool.firstSlot) * slotBytes;
-    for (let i = first; i < first + slotBytes; i++) {
+    const place = this.places[Math.floor(key / this.cache.size.nExperts)]![slot];
+    if (!place) throw this.broken(`${who} expert ${key} in slot ${slot}, which is not of its size`);
+    const bytes = place.buffer[when];
+    for (let i = place.first; i < place.end; i++) {
       if (bytes[i] !== key + 1) this.broken(`${who} expert ${key} in slot ${slot}, which holds byte ${bytes[i]}`);
     }
   }
@@ -53,14 +63,14 @@ export class SimulatedChecks {
   /** At each moment: the pager names slots of the right bytes, one each; the table says the same; memory keeps its budget. */
   now(): void {
     const { memory, pager } = this.cache;
-    const seen = new Set<number>();
+    this.nLooks++;
     let heldBytes = 0;
     for (let key = 0; key < pager.slotOf.length; key++) {
       heldBytes += memory.get(key)?.byteLength ?? 0;
       const slot = pager.slotOf[key]!;
       if (slot === ABSENT) continue;
-      if (seen.has(slot)) this.broken(`two experts have slot ${slot}`);
-      seen.add(slot);
+      if (this.seenAt[slot] === this.nLooks) this.broken(`two experts have slot ${slot}`);
+      this.seenAt[slot] = this.nLooks;
       this.bytes(key, slot, 'next', 'the pager names');
     }
     if (heldBytes !== memory.usedBytes) this.broken(`memory holds ${heldBytes} bytes; it says ${memory.usedBytes}`);
@@ -98,9 +108,22 @@ export class SimulatedChecks {
 
   /** The table names a slot only behind its bytes, whether or not something reads it between. */
   private written(buffer: SimulatedBuffer, offset: number): void {
-    if (buffer !== this.queue.contents(this.cache.slots.pageTable.buffer)) return;
+    if (buffer !== this.table) return;
     const key = offset / 4;
     const slot = this.slotNow(key);
     if (slot !== ABSENT) this.bytes(key, slot, 'now', 'the table names');
   }
+}
+
+/** By slot; those of other sizes are left out. */
+function placesOf(slots: ExpertSlots, queue: SimulatedQueue, layer: number): Place[] {
+  const { pools, slotBytes } = slots.poolsOf(layer);
+  const places: Place[] = [];
+  for (const { view, firstSlot, nSlots } of pools) {
+    const buffer = queue.contents(view.buffer);
+    for (let i = 0; i < nSlots; i++) {
+      places[firstSlot + i] = { buffer, first: i * slotBytes, end: (i + 1) * slotBytes };
+    }
+  }
+  return places;
 }
