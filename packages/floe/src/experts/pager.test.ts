@@ -169,7 +169,12 @@ async function runSchedules(nSchedules: number, doubles?: Doubles): Promise<Met>
       for (const name of Object.keys(sum) as (keyof Met)[]) sum[name] += met[name];
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, some));
+  try {
+    await Promise.all(Array.from({ length: AT_ONCE }, some));
+  } finally {
+    // After a failure the others end with the schedule they are at.
+    seed = nSchedules;
+  }
   return sum;
 }
 
