@@ -71,7 +71,7 @@ describe('floe plan', { timeout: TIMEOUT_MS }, () => {
     expect(gpu.nSlots).toBe((nLayers * nExperts) / 2);
     expect(storage.nExperts).toBe(nLayers * nExperts);
     expect(memory.bytes).toBeLessThanOrEqual(1e6);
-    expect([rates.storage, speeds.length]).toEqual([3e9, 3]);
+    expect([rates.storage, speeds.length]).toEqual([0.6e9, 3]);
     const refused = await floe(['plan', model, '--gpu', '1MB']);
     expect(refused.err).toMatch(/^error experts\/budget-too-small: /);
   });

@@ -12,7 +12,7 @@ const usage = `floe plan MODEL.gguf [options]: what would lie where, and what sp
   --context N           positions of the key-value cache; default: the trained context, at most 4096
   --gpu-rate SIZE       a second, as all rates: the GPU reads its memory; default 100GB
   --upload-rate SIZE    from memory to the GPU; default 4GB
-  --storage-rate SIZE   from storage; default 0.4GB as a browser's database, 3GB where the file is read in place
+  --storage-rate SIZE   from storage; default 0.4GB as a browser's database, 0.6GB for a file read in place
   --network-rate SIZE   from the network; default 12.5MB
   --json                all of it, in bytes
 

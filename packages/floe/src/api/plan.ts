@@ -15,7 +15,7 @@ export interface PlanOptions {
   readonly contextLength?: number;
   /**
    * Bytes a second; default: 100 GB for the GPU's memory, as integrated ones have, 4 GB on the way there, 0.4 GB from a
-   * browser's database (3 GB from a file that is read in place), 12.5 MB from the network.
+   * browser's database (0.6 GB from a file that is read in place), 12.5 MB from the network.
    */
   readonly rates?: Partial<PlanRates>;
   readonly signal?: AbortSignal;
@@ -69,8 +69,8 @@ export interface LoadPlan {
 }
 
 const RATES: PlanRates = { gpu: 100e9, upload: 4e9, storage: 0.4e9, network: 12.5e6 };
-/** Of a file that is read in place, on an NVMe disk. */
-const FILE_RATE = 3e9;
+/** Of a file that is read in place: its blocks are put in the GPU's order at each read, by one core. Few disks are slower. */
+const FILE_RATE = 0.6e9;
 
 /**
  * Plans a load on this host. Reads the file's header only, then simulates 600 tokens of each of three routings: a second
