@@ -38,7 +38,7 @@ const [nRuns, nTokens] = options.quick ? [1, 4] : [Number(options.runs), Number(
 const [LEAST_LAYERS, LEAST_DECLARED_MS] = [4.4, 5];
 
 /** Says what goes on, beside the result. */
-const say = (what: string) => console.error(`… ${what}`);
+const say = (what: string) => console.error(`… ${what} (${Math.round(performance.now() / 1000)} s)`);
 
 // Kept to the end: the devices of a collected instance stop working.
 const gpu = await nodeGpu();
