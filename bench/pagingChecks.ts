@@ -75,7 +75,9 @@ function spareWaits(rows: readonly MeasuredVariant[]): number {
   const ahead = rows.filter(
     ({ variant, runAhead }) => (variant === 'B' || variant === 'C' || variant === 'CP') && runAhead > 0,
   );
-  return least(ahead.map(({ faultedLayers, blockingWaits }) => 1 + faultedLayers - blockingWaits));
+  return (
+    Math.round(1e6 * least(ahead.map(({ faultedLayers, blockingWaits }) => 1 + faultedLayers - blockingWaits))) / 1e6
+  );
 }
 
 function least(values: readonly number[]): number {

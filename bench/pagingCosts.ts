@@ -48,7 +48,7 @@ export class CostMeter {
     // Each part as it is while experts are copied beside it; and together they are the whole, of one submission.
     const scale = Math.max(wholeMs.ms, withUploads.ms) / (dense.ms + experts.ms + router.ms + outside.ms);
     const skipped = await this.timeSkipped(stepper, [[0, graph.steps.length]]);
-    const { submitMs, readBackMs } = await this.wayToHost();
+    const { submitMs, readBackMs } = await this.wayToHost(stepper);
     return {
       denseMs: (dense.ms * scale) / nLayers,
       expertsMs: (experts.ms * scale) / nLayers,
@@ -119,18 +119,25 @@ export class CostMeter {
     return performance.now() - startMs;
   }
 
-  /** Idle round trips of a few bytes: the host's submit, and from there to the bytes. */
-  private async wayToHost(): Promise<{ submitMs: number; readBackMs: number }> {
+  /** What the host takes to encode and submit a layer; and an idle device's way back, from a submit to a few bytes. */
+  private async wayToHost({ program: { graph, cuts } }: Stepper): Promise<{ submitMs: number; readBackMs: number }> {
     const submits: number[] = [];
+    const [first, second] = cuts.layers;
     const reads: number[] = [];
     for (let i = 0; i < N_READ_BACKS; i++) {
       const startMs = performance.now();
+      const layer = this.device.gpu.createCommandEncoder();
+      const pass = layer.beginComputePass();
+      graph.encodePart(pass, first!.routed, second!.routed);
+      pass.end();
+      this.device.submit(layer.finish());
+      submits.push(performance.now() - startMs);
+      await this.device.gpu.queue.onSubmittedWorkDone();
       const encoder = this.device.gpu.createCommandEncoder();
       const pending = this.readback.copy(encoder, this.uploads.slots.pageTable.buffer, 0, 16);
       this.device.submit(encoder.finish());
       const submittedMs = performance.now();
       await pending.wait();
-      submits.push(submittedMs - startMs);
       reads.push(performance.now() - submittedMs);
     }
     return { submitMs: median(submits), readBackMs: median(reads) };

@@ -29,9 +29,9 @@ export interface ModelFile {
 
 /** Arctic's block with few, small layers, so that a token takes some 15 ms on an adapter made of software. */
 export function arcticShaped(): Promise<ModelFile> {
-  const shape = { modelDim: 256, nHeads: 8, nKvHeads: 2, expertDim: 192, nExperts: 64, nExpertsUsed: 2 };
+  const shape = { modelDim: 256, nHeads: 8, nKvHeads: 2, expertDim: 192, nExperts: 128, nExpertsUsed: 2 };
   const model = virtualModel({ nLayers: 12, shape });
-  return modelFile('arctic-shaped 12x64', model.sizeBytes, async (offset, length) => model.bytesAt(offset, length));
+  return modelFile('arctic-shaped 12x128', model.sizeBytes, async (offset, length) => model.bytesAt(offset, length));
 }
 
 export function modelAt(name: string, path: string): Promise<ModelFile> {

@@ -113,7 +113,7 @@ async function makeVariants(
     { name: 'A', share, policy: lruPerLayer, options: { schedule: { runAhead: 0, group: 1, overlap: false } } },
     { name: 'B', share, options: { schedule: { runAhead: all, group: all } } },
     { name: 'C', share, options: {} },
-    { name: 'CP', share, options: { guessAhead } },
+    { name: 'CP', share, options: { guessAhead, schedule: declaredMs > 0 ? { runAhead: guessAhead - 1 } : {} } },
   ] as const;
   const variants: Variant[] = [];
   for (const { name, share, options, ...rest } of choices) {
@@ -126,7 +126,7 @@ async function makeVariants(
   return variants;
 }
 
-/** A guess must be for a layer that is not queued yet. */
+/** A guess must be for a layer that is not queued yet; where the way to the host is long, fewer layers are queued for it. */
 function guessedAhead(nLayers: number, declaredMs: number): number {
   return declaredMs > 0 ? Math.min(4, nLayers - 1) : 1;
 }
