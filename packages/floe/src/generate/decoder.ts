@@ -219,8 +219,8 @@ class Step {
   async run(signal: AbortSignal | undefined): Promise<number> {
     const { decoder } = this;
     const { counts } = decoder.cache;
-    const startMs = decoder.time.now();
-    let stallMs = 0;
+    /** Where the read before ended, while what it brought was no miss. */
+    let before: { readonly end: number; readonly atMs: number } | null = null;
     for (;;) {
       // Behind what was wanted, before what is submitted next: else the next routing would not find it. The device is
       // busy with what needs no experts, or with layers queued ahead.
@@ -233,14 +233,19 @@ class Step {
       const bytes = await read.bytes;
       // A step's first routing is little work on an idle device: what it takes is the way there and back.
       if (read.end === 1 && !read.isLast) decoder.measured.latency(decoder.time.now() - read.submittedMs);
+      const atMs = decoder.time.now();
       const missed = this.learn(read, bytes);
       if (isBlocking && !missed) counts.blockingWaits++;
       if (missed) {
-        stallMs += await this.bring(missed, signal);
+        before = null;
+        await this.bring(missed, signal);
         continue;
       }
-      if (!read.isLast) continue;
-      decoder.measured.token(decoder.time.now() - startMs - stallMs);
+      if (!read.isLast) {
+        if (before) decoder.measured.layer((atMs - before.atMs) / (read.end - before.end));
+        before = { end: read.end, atMs };
+        continue;
+      }
       decoder.ended(this.routes);
       return idOf(bytes);
     }
@@ -264,8 +269,8 @@ class Step {
     return null;
   }
 
-  /** Brings a layer's experts in and puts the step back to where it needs them; how long that took. */
-  private async bring(missed: { layer: number; keys: number[] }, signal: AbortSignal | undefined): Promise<number> {
+  /** Brings a layer's experts in and puts the step back to where it needs them. */
+  private async bring(missed: { layer: number; keys: number[] }, signal: AbortSignal | undefined): Promise<void> {
     const { decoder } = this;
     const { layer, keys } = missed;
     const cut = this.program.cuts.layers[layer]!;
@@ -277,8 +282,7 @@ class Step {
     counts.faultedLayers++;
     counts.blockingWaits++;
     this.release = await decoder.cache.bring(keys, signal);
-    const stallMs = decoder.time.now() - startMs;
-    counts.stallMs += stallMs;
+    counts.stallMs += decoder.time.now() - startMs;
     // Behind everything that fell through, and before what is submitted next.
     decoder.clearFault();
     if (this.at < cut.experts) this.sendRest(layer);
@@ -286,7 +290,6 @@ class Step {
     this.at = cut.experts;
     this.nRouted = layer + 1;
     this.nKnown = layer + 1;
-    return stallMs;
   }
 
   /** Submits what the schedule allows. */

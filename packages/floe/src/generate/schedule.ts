@@ -34,9 +34,9 @@ export class AdaptiveSchedule {
     note(this.latencies, ms);
   }
 
-  /** One token without the time it waited for experts. */
-  token(ms: number): void {
-    note(this.layers, ms / this.nLayers);
+  /** From one layer's routes to the next one's, on the host: the device's time for a layer, or a wait for the host more. */
+  layer(ms: number): void {
+    note(this.layers, ms);
   }
 
   /** The host's own time for one submission. */
@@ -57,8 +57,9 @@ export class AdaptiveSchedule {
     return median(this.latencies);
   }
 
+  /** Of those measured a low one: a schedule that runs too little ahead would take its own waits for the device's work. */
   get layerMs(): number {
-    return median(this.layers);
+    return lowerQuartile(this.layers);
   }
 
   /** `complete`: no expert can be missing, so nothing is worth waiting for. */
@@ -79,4 +80,8 @@ function note(values: number[], value: number): void {
 
 function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
+}
+
+function lowerQuartile(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 2] ?? 0;
 }
