@@ -83,7 +83,10 @@ async function makeReady(
       memoryBytes: memory.memoryBytes,
       ...options.placing,
     });
-    return { placed, runner: new Runner(device, placed, context, host.clock, scheduleOf(options)) };
+    return {
+      placed,
+      runner: new Runner(device, placed, context, host.clock, scheduleOf(options), options.paging?.prefetch ?? true),
+    };
   });
   const { compiled } = device.pipelines;
   device.pipelines.onCompiled = () => progress({ phase: 'compile', loaded: compiled.done, total: compiled.asked });
