@@ -48,7 +48,9 @@ const cell = (text) => text.replace(/\s+/g, ' ').replaceAll('|', '\\|').replaceA
 
 /** Where the source writes `'area/what', 'message', { remedy: 'text'`. What is put together elsewhere is left blank. */
 function throwSites() {
-  const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((f) => /(?<!\.test|\.testing|\.d)\.ts$/.test(f));
+  const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((f) =>
+    /(?<!\.test|\.testing|\.d)\.ts$/.test(f),
+  );
   const site = /'((?:[a-z]+\/[a-z-]+)|internal)',\s*(`(?:[^`\\]|\\.)*`|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\w+)/g;
   return files.sort().flatMap((file) => {
     const text = readFileSync(join(src, file), 'utf8');
