@@ -14,7 +14,7 @@ export default defineConfig({
     alias: [{ find: /^floe$/, replacement: resolve(import.meta.dirname, 'packages/floe/src/index.ts') }],
     include: ['packages/*/src/**/*.test.ts', 'bench/**/*.test.ts', 'demo/**/*.test.ts'],
     globalSetup: ['packages/testkit/src/globalSetup.ts'],
-    testTimeout: 60_000,
+    testTimeout: 180_000,
     hookTimeout: 60_000,
     // Two cores: SwiftShader and llama.cpp use all there are, so more workers only take turns.
     maxWorkers: 2,
