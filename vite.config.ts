@@ -15,7 +15,7 @@ export default defineConfig({
     include: ['packages/*/src/**/*.test.ts', 'bench/**/*.test.ts', 'demo/**/*.test.ts'],
     globalSetup: ['packages/testkit/src/globalSetup.ts'],
     testTimeout: 180_000,
-    hookTimeout: 60_000,
+    hookTimeout: 180_000,
     // Two cores: SwiftShader and llama.cpp use all there are, so more workers only take turns.
     maxWorkers: 2,
   },
