@@ -1,14 +1,12 @@
 /** An answer long before the last byte: the experts a prompt is routed to are fetched, and no others. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { randomModel } from '../packages/testkit/src/randomModel.ts';
 import { expect, test } from './fixtures.ts';
+import { serveLibrary } from './librarySite.ts';
 import { ModelServer } from './modelServer.ts';
 
-const root = join(import.meta.dirname, '..');
 /** 20 Mbit/s. */
 const BYTES_PER_SECOND = 2_500_000;
 /** 128 experts to a layer, which are nearly all of the file; routed to evenly, for the weights are random: the worst case. */
@@ -35,7 +33,7 @@ declare global {
   }
 }
 
-const page = `<!doctype html><link rel="icon" href="data:,"><script type="module">
+const html = `<!doctype html><link rel="icon" href="data:,"><script type="module">
   import { loadModel } from '/floe/index.js';
   window.answered = async (download, url) => {
     const model = await loadModel(url, { download, contextLength: 64 });
@@ -49,23 +47,6 @@ const page = `<!doctype html><link rel="icon" href="data:,"><script type="module
   document.title = 'ready';
 </script>`;
 
-async function serve(onFirst: () => void): Promise<Server> {
-  const server = createServer(async ({ url = '/' }, response) => {
-    if (url === '/first') onFirst();
-    const body =
-      url === '/'
-        ? page
-        : url === '/first'
-          ? ''
-          : await readFile(join(root, 'packages/floe/dist', basename(url))).catch(() => null);
-    if (body === null) return void response.writeHead(404).end();
-    response.setHeader('Content-Type', url === '/' ? 'text/html' : 'text/javascript');
-    response.end(body);
-  });
-  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
-  return server;
-}
-
 test('the first token of a short prompt comes before a third of the file, at 20 Mbit/s', async ({ page }, info) => {
   const folder = await mkdtemp(join(tmpdir(), 'floe-first-'));
   const file = join(folder, 'model.gguf');
@@ -74,11 +55,12 @@ test('the first token of a short prompt comes before a third of the file, at 20 
   const server = await ModelServer.start(file);
   server.bytesPerSecond = BYTES_PER_SECOND;
   let atFirst = 0;
-  const site = await serve(() => {
-    atFirst = server.sentBytes;
+  const site = await serveLibrary((path) => {
+    if (path === '/first') atFirst = server.sentBytes;
+    return { '/': html, '/first': '' }[path];
   });
   try {
-    await page.goto(`http://localhost:${(site.address() as AddressInfo).port}/`);
+    await page.goto(site.url);
     await expect(page).toHaveTitle('ready');
     const told = await page.evaluate((url) => window.answered('on-demand', url), server.url);
     expect(told.nPrompt).toBeLessThanOrEqual(16);
@@ -97,7 +79,6 @@ test('the first token of a short prompt comes before a third of the file, at 20 
     const whole = await page.evaluate((url) => window.answered('first', url), `${server.url}?all`);
     expect(whole.text).toBe(told.text);
   } finally {
-    site.closeAllConnections();
     site.close();
     await server.close();
     await rm(folder, { recursive: true, force: true });

@@ -1,10 +1,8 @@
 /** The README's example, in a page of its own, with the library as it is published. */
 import { readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { expect, test } from './fixtures.ts';
+import { serveLibrary } from './librarySite.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -18,26 +16,11 @@ function example(modelUrl: string): string {
   return moved;
 }
 
-/** A page with one script, and the library's built files under /floe/. */
-async function serve(script: string): Promise<Server> {
-  const page = '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/example.js"></script>';
-  const server = createServer(async ({ url = '/' }, response) => {
-    const body =
-      url === '/'
-        ? page
-        : url === '/example.js'
-          ? script
-          : await readFile(join(root, 'packages/floe/dist', basename(url))).catch(() => null);
-    if (body === null) return void response.writeHead(404).end();
-    response.setHeader('Content-Type', url === '/' ? 'text/html' : 'text/javascript');
-    response.end(body);
-  });
-  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
-  return server;
-}
+const html = '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/example.js"></script>';
 
 test("the README's example writes SQL, with the library as it is built", async ({ page, server }) => {
-  const site = await serve(example(server.url));
+  const files: Record<string, string> = { '/': html, '/example.js': example(server.url) };
+  const site = await serveLibrary((path) => files[path]);
   const said: string[] = [];
   const phases: string[] = [];
   const errors: string[] = [];
@@ -49,12 +32,11 @@ test("the README's example writes SQL, with the library as it is built", async (
     else phases.push(message.text());
   });
   try {
-    await page.goto(`http://localhost:${(site.address() as AddressInfo).port}/`);
+    await page.goto(site.url);
     // Its last line unloads the model, and its worker with it.
     await expect.poll(() => [...errors, said.join('')].join('\n')).toMatch(/^SELECT .*;$/);
     await expect.poll(() => page.workers().length).toBe(0);
   } finally {
-    site.closeAllConnections();
     site.close();
   }
   expect(phases.some((text) => text.startsWith('download '))).toBe(true);

@@ -58,8 +58,7 @@ function automatic(plan: ModelPlan, contextLength: number, deviceBytes: number):
 }
 
 /** Paging is slower, not worse: the caller is told of it, and of slots so few that each token loads all it uses. */
-function noticesOf({ shape }: ModelPlan, { slots, slotBytes, expertBytes }: MemoryPlan): LoadNotice[] {
-  const nSlots = slots.reduce((sum, slotClass) => sum + slotClass.nSlots, 0);
+function noticesOf({ shape }: ModelPlan, { slots, nSlots, slotBytes, expertBytes }: MemoryPlan): LoadNotice[] {
   const nAll = slots.reduce((sum, { layers }) => sum + layers.length * shape.nExperts, 0);
   const cycle = slots.reduce((sum, { layers }) => sum + layers.length * shape.nExpertsUsed, 0);
   if (slotBytes >= expertBytes) return [];

@@ -37,7 +37,7 @@ export class ExpertWatch {
       nLayers,
       nExperts,
       nExpertsUsed,
-      nSlots: experts.slots.classes.reduce((sum, { nSlots }) => sum + nSlots, 0),
+      nSlots: experts.slots.nSlots,
       places: Uint8Array.from({ length: nLayers * nExperts }, (_, key) => placeIndex(experts.residence(key))),
       lastRouted: this.lastRouted.slice(),
       memoryBytes: { used: memory.usedBytes, budget: memory.budgetBytes },

@@ -3,14 +3,15 @@ import { Runner, type Schedule } from '../generate/index.ts';
 import { type Gguf, readGguf } from '../gguf/index.ts';
 import { type Device, type DeviceOptions, openDevice } from '../gpu/index.ts';
 import type { Host } from '../host/index.ts';
-import { dominantFormat, type ModelPlan, type PlaceOptions, placeModel, planModel } from '../model/index.ts';
 import {
-  type LateOptions,
-  type ModelSource,
-  type OpenedWeights,
-  openWeights,
-  type RecordPlan,
-} from '../store/index.ts';
+  dominantFormat,
+  isExpertRecord,
+  type ModelPlan,
+  type PlaceOptions,
+  placeModel,
+  planModel,
+} from '../model/index.ts';
+import { type LateOptions, type ModelSource, type OpenedWeights, openWeights } from '../store/index.ts';
 import { ChatTemplate, createTokenizer, type Tokenizer, vocabularyFromMetadata } from '../text/index.ts';
 import { contextOf, divideMemory } from './budget.ts';
 import { ExpertWatch } from './experts.ts';
@@ -114,11 +115,7 @@ function checkVocabulary({ vocabulary }: Tokenizer, { nVocab }: ModelPlan): void
 function lateOptions({ download = 'first', budget }: LoadOptions): Partial<LateOptions> {
   const storage = budget?.storageBytes === undefined ? {} : { storageBytes: budget.storageBytes };
   if (download === 'first') return storage;
-  return { ...storage, later: isExpert, background: download === 'background' ? 'on' : 'off' };
-}
-
-function isExpert({ key }: RecordPlan): boolean {
-  return key.includes('.expert.');
+  return { ...storage, later: isExpertRecord, background: download === 'background' ? 'on' : 'off' };
 }
 
 function scheduleOf({ paging = {} }: LoadOptions): Partial<Schedule> {

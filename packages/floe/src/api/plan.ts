@@ -1,7 +1,7 @@
 /** What would lie where, and how fast it would be: known from a file's header, before a weight is downloaded. */
 import { readGguf } from '../gguf/index.ts';
 import type { Host } from '../host/index.ts';
-import { dominantFormat, type MemoryPlan, type ModelPlan, planMemory, planModel } from '../model/index.ts';
+import { dominantFormat, type ModelPlan, planModel } from '../model/index.ts';
 import { type ByteSource, type ModelSource, openSource } from '../store/index.ts';
 import { contextOf, type DividedMemory, divideMemory } from './budget.ts';
 import { invalid } from './check.ts';
@@ -107,30 +107,18 @@ export async function planInThread(host: Host, source: ModelSource, options: Pla
 
 function laidOut(plan: ModelPlan, memory: DividedMemory) {
   const { nLayers, nExperts, nExpertsUsed } = plan.shape;
-  const { contextLength, denseBytes, kvBytes, activationBytes, otherBytes, slotBytes, slots, gpuBytes } = memory;
+  const { contextLength, denseBytes, kvBytes, activationBytes, otherBytes, slotBytes, slots, nSlots, gpuBytes } =
+    memory;
   return {
     nLayers,
     nExperts,
     nExpertsUsed,
     expertBytes: Math.max(0, ...slots.map((slotClass) => slotClass.slotBytes)),
     contextLength,
-    gpu: { bytes: gpuBytes, denseBytes, kvBytes, activationBytes, otherBytes, slotBytes, nSlots: nSlotsOf(memory) },
-    minimumGpuBytes: minimumOf(plan, memory),
+    gpu: { bytes: gpuBytes, denseBytes, kvBytes, activationBytes, otherBytes, slotBytes, nSlots },
+    minimumGpuBytes: memory.leastGpuBytes,
     notices: memory.notices,
   };
-}
-
-function nSlotsOf({ slots }: MemoryPlan): number {
-  return slots.reduce((sum, { nSlots }) => sum + nSlots, 0);
-}
-
-/** The least budget in bytes: slots are shared out by what layers need, so each size must reach its fewest. */
-function minimumOf(plan: ModelPlan, memory: MemoryPlan): number {
-  const fixedBytes = memory.gpuBytes - memory.slotBytes;
-  const { nExperts } = plan.shape;
-  const fewest = planMemory(plan, memory.contextLength, 'min').slots;
-  const shares = fewest.map(({ nSlots, layers }) => nSlots / (layers.length * nExperts));
-  return fixedBytes + Math.ceil(Math.max(0, ...shares) * memory.expertBytes);
 }
 
 interface Places {
@@ -171,7 +159,7 @@ async function speedsOf(
   signal: AbortSignal | undefined,
 ): Promise<ExpectedSpeed[]> {
   if (plan.shape.nExperts === 0) return [];
-  const held = { nSlots: nSlotsOf(memory), nMemory: places.memory.nExperts, nStorage: places.storage.nExperts };
+  const held = { nSlots: memory.nSlots, nMemory: places.memory.nExperts, nStorage: places.storage.nExperts };
   const speeds: ExpectedSpeed[] = [];
   for (const routing of ROUTINGS) {
     // A page may draw, and abort, in between.

@@ -53,8 +53,7 @@ export class ExpertCache {
 
   constructor(private readonly options: ExpertCacheOptions) {
     const { size, slots } = options;
-    const nSlots = slots.classes.reduce((sum, slotClass) => sum + slotClass.nSlots, 0);
-    this.policy = options.policy ?? warmed(decayedCounts({ ...size, nSlots }), options.lastVisit);
+    this.policy = options.policy ?? warmed(decayedCounts({ ...size, nSlots: slots.nSlots }), options.lastVisit);
     this.pager = new Pager(size, slots.classes, this.policy);
     this.guessed = new Uint8Array(size.nLayers * size.nExperts);
     this.counts = newCounts(size.nLayers);
@@ -133,7 +132,7 @@ export class ExpertCache {
         if (this.pager.nFree(this.layerOf(key)) === 0) continue;
         const claim = this.pager.claim(key, this.token);
         if (!claim) continue;
-        const load = this.load(claim, 'demand', signal).then(() => onLoaded(record));
+        const load = this.load(claim, signal).then(() => onLoaded(record));
         // One that fails while an earlier one is waited for is heard of in its turn.
         load.catch(() => {});
         loads.push(load);
@@ -218,17 +217,17 @@ export class ExpertCache {
       const claim = under ? null : this.pager.claim(key, this.token);
       // Under way, or every slot is spoken for: what is loading ends, and is looked at again. If it was aborted, that was
       // not by us: it is begun anew.
-      if (claim) await this.load(claim, 'demand', signal);
+      if (claim) await this.load(claim, signal);
       else if (under) await under.catch(() => {});
       else if (this.loads.size > 0) await Promise.race([...this.loads.values()].map((load) => load.catch(() => {})));
       else throw new InternalError(`no slot for expert ${key}: all are wanted`);
     }
   }
 
-  private load(claim: Claim, urgency: Urgency, signal: AbortSignal | undefined): Promise<void> {
+  private load(claim: Claim, signal: AbortSignal | undefined): Promise<void> {
     const { key } = claim;
     this.forget(claim);
-    const load = this.recordBytes(key, urgency, signal).then(
+    const load = this.recordBytes(key, signal).then(
       (bytes) => this.write(claim, bytes),
       (error: unknown) => {
         this.pager.failed(claim);
@@ -256,7 +255,7 @@ export class ExpertCache {
     this.counts.movedBytes += record.byteLength;
   }
 
-  private async recordBytes(key: number, urgency: Urgency, signal: AbortSignal | undefined): Promise<Uint8Array> {
+  private async recordBytes(key: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
     const held = this.memory.get(key);
     if (held) {
       this.counts.fromMemory++;
@@ -266,7 +265,7 @@ export class ExpertCache {
     const record = this.recordOf(key);
     if (source.isNear(record)) this.counts.fromStorage++;
     else this.counts.fromNetwork++;
-    const bytes = await this.inLane(() => source.read(record, signal, urgency));
+    const bytes = await this.inLane(() => source.read(record, signal, 'demand'));
     this.memory.offer(key, bytes);
     return bytes;
   }

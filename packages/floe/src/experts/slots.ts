@@ -38,6 +38,11 @@ export class ExpertSlots {
     this.pageTable = whole(pageTable);
   }
 
+  /** Of all sizes together. */
+  get nSlots(): number {
+    return this.classes.reduce((sum, { nSlots }) => sum + nSlots, 0);
+  }
+
   /** The buffers a layer's experts may lie in. */
   poolsOf(layer: number): { readonly pools: readonly ExpertPool[]; readonly slotBytes: number } {
     const i = this.classes.findIndex(({ layers }) => layers.includes(layer));

@@ -253,7 +253,7 @@ class Step {
 
   /** Lets go of what is under way: nothing of this step is submitted from now on. */
   abandon(): void {
-    this.dropReads();
+    this.reads = [];
     this.release();
   }
 
@@ -274,7 +274,8 @@ class Step {
     const { decoder } = this;
     const { layer, keys } = missed;
     const cut = this.program.cuts.layers[layer]!;
-    this.dropReads();
+    // What was queued behind the miss has fallen through; its read-backs bring nothing.
+    this.reads = [];
     // What needs no experts runs while they come.
     if (this.at < cut.experts && this.schedule.overlap) this.sendRest(layer);
     const startMs = decoder.time.now();
@@ -321,6 +322,7 @@ class Step {
     this.release = () => {};
     this.again = [];
     const bytes = pending.wait();
+    // It may be dropped: then nobody waits for it.
     bytes.catch(() => {});
     this.nSent++;
     this.reads.push({ first, end, isLast: toEnd, bytes, submittedMs: decoder.time.now(), nSent: this.nSent });
@@ -333,12 +335,6 @@ class Step {
     this.decoder.send(this.program.graph, [[this.at, experts]], []);
     this.nSent++;
     this.at = experts;
-  }
-
-  /** What was queued behind a miss has fallen through; its read-backs bring nothing. */
-  private dropReads(): void {
-    for (const { bytes } of this.reads) bytes.catch(() => {});
-    this.reads = [];
   }
 }
 

@@ -45,13 +45,6 @@ const FARTHEST_GUESS = 3;
 /** Graphs of prompts kept; one of another length is recorded when it comes. */
 const KEPT_GRAPHS = 8;
 
-interface Programs {
-  readonly decode: DecodeProgram;
-  readonly chunk: ChunkProgram;
-  readonly span: SpanProgram;
-  readonly head: { readonly graph: Graph };
-}
-
 /** One conversation's place on the device: its cache, its activations and its recorded graphs. */
 export class Runner {
   readonly kv: KvCache;
@@ -271,7 +264,7 @@ export class Runner {
     return this.program(`span ${nTokens}`, (rec) => ({ cuts: recordSpan(rec, this.model, this.s, nTokens) }));
   }
 
-  private headProgram(nRows: number, pick: Picking['kind'] | null): Promise<Programs['head']> {
+  private headProgram(nRows: number, pick: Picking['kind'] | null): Promise<{ readonly graph: Graph }> {
     return this.program(`head ${nRows} ${pick}`, (rec) => {
       recordHead(rec, this.model, this.s, this.s.headIn, nRows);
       if (pick) this.recordPick(rec, pick);

@@ -59,7 +59,7 @@ export class AdaptiveSchedule {
 
   /** Of those measured a low one: a schedule that runs too little ahead would take its own waits for the device's work. */
   get layerMs(): number {
-    return lowerQuartile(this.layers);
+    return quantile(this.layers, 1 / 4);
   }
 
   /** `complete`: no expert can be missing, so nothing is worth waiting for. */
@@ -79,9 +79,9 @@ function note(values: number[], value: number): void {
 }
 
 function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
+  return quantile(values, 1 / 2);
 }
 
-function lowerQuartile(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 2] ?? 0;
+function quantile(values: readonly number[], share: number): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length * share)] ?? 0;
 }

@@ -4,7 +4,7 @@ import type { SlotClass } from '../experts/index.ts';
 import { kvBytes } from '../kv/index.ts';
 import { rowStride } from '../quant/index.ts';
 import { activationBytes, type StepSizes } from './activations.ts';
-import type { ModelPlan } from './plan.ts';
+import { isExpertRecord, type ModelPlan } from './plan.ts';
 
 /** Tokens of a prompt that go through the layers together. */
 const CHUNK_TOKENS = 128;
@@ -36,11 +36,15 @@ export interface MemoryPlan {
   /** Recorded graphs and read-backs, at the most. */
   readonly otherBytes: number;
   readonly slots: readonly SlotClass[];
+  /** Of all sizes together. */
+  readonly nSlots: number;
   readonly slotBytes: number;
   /** Of all experts, as slots. */
   readonly expertBytes: number;
   /** All of it. */
   readonly gpuBytes: number;
+  /** The least budget in bytes that works. */
+  readonly leastGpuBytes: number;
 }
 
 /** Row counts of a runner's buffers: by model and context alone, so that no budget changes a bit of an answer. */
@@ -70,13 +74,16 @@ export function expertSizes(plan: ModelPlan): { slotBytes: number; layers: numbe
  */
 export function planMemory(plan: ModelPlan, contextLength: number, budget: GpuBudget | 'all'): MemoryPlan {
   const sizes = stepSizes(plan, contextLength);
-  const expertRecords = new Set(plan.layers.flatMap(({ experts }) => experts?.records ?? []));
-  const denseBytes = sum(plan.records.filter((record) => !expertRecords.has(record)).map(({ sizeBytes }) => sizeBytes));
+  const bytesOf = (isExpert: boolean) =>
+    sum(plan.records.filter((record) => isExpertRecord(record) === isExpert).map(({ sizeBytes }) => sizeBytes));
+  const [denseBytes, expertBytes] = [bytesOf(false), bytesOf(true)];
   const activations = sum(Object.values(activationBytes(plan, sizes)));
   const cache = kvBytes(plan.shape, contextLength);
   const otherBytes = OTHER_BYTES + plan.shape.nLayers * KEPT_DISPATCHES * DISPATCH_BYTES;
   const fixedBytes = denseBytes + cache + activations + otherBytes;
-  const slots = divide(plan, budget, fixedBytes);
+  const leastGpuBytes = fixedBytes + leastSlotBytes(plan, expertBytes);
+  const share = shareOf(budget, fixedBytes, expertBytes);
+  const slots = divide(plan, budget, share, leastGpuBytes);
   const slotBytes = sum(slots.map((slotClass) => slotClass.nSlots * slotClass.slotBytes));
   return {
     contextLength,
@@ -86,32 +93,39 @@ export function planMemory(plan: ModelPlan, contextLength: number, budget: GpuBu
     activationBytes: activations,
     otherBytes,
     slots,
+    nSlots: sum(slots.map(({ nSlots }) => nSlots)),
     slotBytes,
-    expertBytes: sum([...expertRecords].map(({ sizeBytes }) => sizeBytes)),
+    expertBytes,
     gpuBytes: fixedBytes + slotBytes,
+    leastGpuBytes,
   };
 }
 
+/** Slots of one layer's size that any token can be computed with: what it uses, and one that is on its way. */
+function leastSlots({ shape }: ModelPlan, nMost: number): number {
+  return Math.min(shape.nExpertsUsed + 1, nMost);
+}
+
+/** Slots are shared out by what layers need, so the size that is shortest of its fewest says how many bytes all get. */
+function leastSlotBytes(plan: ModelPlan, expertBytes: number): number {
+  const bytes = expertSizes(plan).map(({ layers }) => {
+    const nMost = layers.length * plan.shape.nExperts;
+    return Math.ceil((leastSlots(plan, nMost) * expertBytes) / nMost);
+  });
+  return Math.max(0, ...bytes);
+}
+
 /** Slots for each size of expert, in the proportions in which layers need them. */
-function divide(plan: ModelPlan, budget: GpuBudget | 'all', fixedBytes: number): SlotClass[] {
-  const { nExperts, nExpertsUsed } = plan.shape;
-  const classes = expertSizes(plan);
-  const all = sum(classes.map(({ slotBytes, layers }) => slotBytes * layers.length * nExperts));
-  const share = shareOf(budget, fixedBytes, all);
-  const least = nExpertsUsed + 1;
-  return classes.map(({ slotBytes, layers }) => {
-    const most = layers.length * nExperts;
+function divide(plan: ModelPlan, budget: GpuBudget | 'all', share: number, leastGpuBytes: number): SlotClass[] {
+  return expertSizes(plan).map(({ slotBytes, layers }) => {
+    const nMost = layers.length * plan.shape.nExperts;
+    const nLeast = leastSlots(plan, nMost);
     // A percentage or 'min' is a wish for few; bytes are a promise that can't be kept below the least.
     const nSlots =
       typeof budget === 'number'
-        ? Math.min(most, Math.floor(share * most + ROUNDING))
-        : Math.min(most, Math.max(Math.min(least, most), Math.round(share * most)));
-    if (nSlots < Math.min(least, most)) {
-      const leastBytes =
-        fixedBytes +
-        sum(classes.map((one) => one.slotBytes * Math.ceil((least / most) * one.layers.length * nExperts)));
-      throw tooSmall(Number(budget), leastBytes, nSlots, least);
-    }
+        ? Math.min(nMost, Math.floor(share * nMost + ROUNDING))
+        : Math.max(nLeast, Math.round(share * nMost));
+    if (nSlots < nLeast) throw tooSmall(Number(budget), leastGpuBytes, nSlots, nLeast);
     return { slotBytes, layers, nSlots };
   });
 }

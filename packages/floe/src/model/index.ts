@@ -11,5 +11,5 @@ export {
   type StepCuts,
 } from './forward.ts';
 export { type PlacedModel, type PlaceOptions, placeModel, type RecordReader } from './place.ts';
-export { dominantFormat, type ModelPlan, planModel } from './plan.ts';
+export { dominantFormat, isExpertRecord, type ModelPlan, planModel } from './plan.ts';
 export { ropeAngles } from './rope.ts';

@@ -4,7 +4,7 @@ import { type BufferView, type Device, whole } from '../gpu/index.ts';
 import type { DenseMatrix, ExpertMatrix } from '../kernels/index.ts';
 import type { RecordPlan, Urgency } from '../store/index.ts';
 import { expertSizes } from './budget.ts';
-import type { LayerPlan, ModelPlan } from './plan.ts';
+import { isExpertRecord, type LayerPlan, type ModelPlan } from './plan.ts';
 
 /** A model whose weights are on the GPU. */
 export interface PlacedModel {
@@ -65,11 +65,9 @@ export async function placeModel(
   const buffers = new Map<RecordPlan, BufferView>();
   const slots = makeSlots(device, plan, options);
   const experts = slots && makeCache(plan, records, slots, options);
-  const expertRecords = new Set(plan.layers.flatMap((layer) => layer.experts?.records ?? []));
-  const dense = plan.records.filter((record) => !expertRecords.has(record));
-  const slotBytes = (options.slots ?? []).reduce((sum, { nSlots, slotBytes }) => sum + nSlots * slotBytes, 0);
-  const expertBytes = options.slots ? slotBytes : [...expertRecords].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  const totalBytes = dense.reduce((sum, { sizeBytes }) => sum + sizeBytes, expertBytes);
+  const dense = plan.records.filter((record) => !isExpertRecord(record));
+  const slotBytes = (slots?.classes ?? []).reduce((sum, { nSlots, slotBytes }) => sum + nSlots * slotBytes, 0);
+  const totalBytes = dense.reduce((sum, { sizeBytes }) => sum + sizeBytes, slotBytes);
   let loadedBytes = 0;
   const loaded = (record: RecordPlan) => {
     loadedBytes += record.sizeBytes;

@@ -129,6 +129,14 @@ function planLayer(shelf: TensorShelf, shape: ModelShape, feedForward: FeedForwa
   };
 }
 
+/** Whether a record is one expert of one layer, and so may lie elsewhere than on the GPU. */
+export function isExpertRecord({ key }: RecordPlan): boolean {
+  return key.includes(EXPERT_INFIX);
+}
+
+/** In the keys of experts' records, and of no other. */
+const EXPERT_INFIX = '.expert.';
+
 /** The three merged tensors [nExperts, rows, K] of a layer, cut into one record for each expert. */
 function planExperts(shelf: TensorShelf, { nExperts, expertDim, modelDim }: ModelShape, blk: string): RecordPlan[] {
   const gate = shelf.take(`${blk}.ffn_gate_exps.weight`, [nExperts, expertDim, modelDim]);
@@ -136,7 +144,7 @@ function planExperts(shelf: TensorShelf, { nExperts, expertDim, modelDim }: Mode
   const down = shelf.take(`${blk}.ffn_down_exps.weight`, [nExperts, modelDim, expertDim]);
   return Array.from({ length: nExperts }, (_, expert) => {
     const slice = (tensor: RunnableTensor) => sliceOf(tensor, expert, nExperts);
-    return record(`${blk}.expert.${expert}`, [gateOverUp(slice(gate), slice(up)), matrixOf([slice(down)])]);
+    return record(`${blk}${EXPERT_INFIX}${expert}`, [gateOverUp(slice(gate), slice(up)), matrixOf([slice(down)])]);
   });
 }
 
