@@ -1,8 +1,5 @@
 /** The experts' panel: where experts are, what moving them costs, and a model that answers the same with fewer of them. */
-import { join } from 'node:path';
 import { expect, test } from './fixtures.ts';
-
-const folder = join(import.meta.dirname, '../test-output/screenshots');
 
 test('with a quarter of the experts on the GPU the answer is the same, and the panel shows what that costs', async ({
   floe,
@@ -49,7 +46,7 @@ test('with a quarter of the experts on the GPU the answer is the same, and the p
     await floe.page.emulateMedia({ colorScheme });
     await floe.page.setViewportSize(size);
     await floe.get('experts-panel').evaluate((panel) => panel.scrollIntoView());
-    await floe.page.screenshot({ path: join(folder, `${name}-experts.png`), animations: 'disabled' });
+    await floe.picture(`${name}-experts`);
     painted.set(name, await floe.mapColours());
     const overflow = await floe.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     expect(overflow, name).toBeLessThanOrEqual(0);

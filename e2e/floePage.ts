@@ -1,5 +1,8 @@
 /** The page, as a test uses it. */
+import { join } from 'node:path';
 import { expect, type Locator, type Page } from '@playwright/test';
+
+const pictures = join(import.meta.dirname, '../test-output/screenshots');
 
 export type Phase = 'idle' | 'loading' | 'ready' | 'answering' | 'unloading' | 'error';
 
@@ -8,6 +11,12 @@ export class FloePage {
 
   get(testid: string): Locator {
     return this.page.getByTestId(testid);
+  }
+
+  /** Keeps a picture of the page as it is. A browser that has no frame to give just then is asked again. */
+  async picture(name: string): Promise<void> {
+    const path = join(pictures, `${name}.png`);
+    await expect(() => this.page.screenshot({ path, animations: 'disabled' })).toPass();
   }
 
   /** Opens the page, with `?model=…` and the like. */

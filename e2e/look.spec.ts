@@ -1,8 +1,5 @@
 /** Pictures of the page in test-output/screenshots, and what can be said of its look without a human. */
-import { join } from 'node:path';
 import { expect, test } from './fixtures.ts';
-
-const folder = join(import.meta.dirname, '../test-output/screenshots');
 
 const looks = [
   { name: 'light', options: { viewport: { width: 1280, height: 860 }, colorScheme: 'light' } },
@@ -15,11 +12,11 @@ for (const { name, options } of looks) {
     test.use(options);
     test(`fits its width, before and after an answer (${name})`, async ({ floe, server }) => {
       await floe.open();
-      await floe.page.screenshot({ path: join(folder, `${name}-start.png`) });
+      await floe.picture(`${name}-start`);
       await floe.openWith(server.url);
       await floe.get('chip').first().click();
       await expect(floe.get('answer-stats')).toHaveCount(1);
-      await floe.page.screenshot({ path: join(folder, `${name}-answered.png`) });
+      await floe.picture(`${name}-answered`);
       const overflow = await floe.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       expect(overflow).toBeLessThanOrEqual(0);
     });
