@@ -216,7 +216,7 @@ it.each(families)(
         nExperts + 1,
       );
       const starts = new Uint32Array(run!.buffer, run!.byteOffset, nExperts + 1);
-      const { COLUMNS } = expertShape(device, T, route);
+      const { COLUMNS } = expertShape(device, T, route, 'Q8_0');
       let pairs = 0;
       for (let expert = 0; expert < nExperts; expert++)
         pairs += Math.ceil((starts[expert + 1]! - starts[expert]!) / COLUMNS) * COLUMNS;

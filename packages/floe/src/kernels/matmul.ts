@@ -8,7 +8,7 @@ import outputAdd from '#shaders/parts/output_add.wgsl';
 import outputStore from '#shaders/parts/output_store.wgsl';
 import outputSwiglu from '#shaders/parts/output_swiglu.wgsl';
 import type { BufferView, Device, Recorder, ShaderPart } from '../gpu/index.ts';
-import { GROUP_ELEMENTS, rowStride } from '../quant/index.ts';
+import { type FormatName, GROUP_ELEMENTS, rowStride } from '../quant/index.ts';
 import { lanesPart, setsPerWorkgroup } from './lanes.ts';
 import { type DenseMatrix, type ExpertMatrix, type Matrix, unpackParts } from './matrix.ts';
 
@@ -41,7 +41,7 @@ export interface MatmulArgs {
 /** y[T, N] = x[T, K] · Wᵀ, W packed [N, K]. For one token each weight is unpacked once and used once; for more, T share it. */
 export function matmul(rec: Recorder, args: MatmulArgs): void {
   const { w, nTokens } = args;
-  const shape = denseShape(rec.device, nTokens);
+  const shape = denseShape(rec.device, nTokens, w.format);
   record(rec, shape, {
     w,
     output: args.output ?? 'store',
@@ -93,7 +93,7 @@ export interface ExpertMatmulArgs {
 export function expertMatmul(rec: Recorder, args: ExpertMatmulArgs): void {
   const { w, route, nTokens } = args;
   const nPairs = nTokens * route.nExpertsUsed;
-  const shape = expertShape(rec.device, nTokens, route);
+  const shape = expertShape(rec.device, nTokens, route, w.format);
   const grouped = nTokens > 1;
   // Each expert may leave one tile partly filled, and the tiles' numbers have gaps (columns_grouped.wgsl).
   const nTiles = grouped ? Math.floor(nPairs / shape.COLUMNS) + route.nExperts : nPairs;
@@ -139,18 +139,25 @@ export interface MatmulShape {
   readonly COLUMNS: number;
 }
 
-function denseShape(device: Device, nTokens: number): MatmulShape {
-  return device.family === 'thread' ? threadShape(nTokens) : gpuShape(nTokens);
+function denseShape(device: Device, nTokens: number, format: FormatName): MatmulShape {
+  if (device.family !== 'thread') return gpuShape(nTokens);
+  const COLUMNS = nTokens === 1 ? 1 : nTokens < WIDE_TOKENS ? 4 : 8;
+  return threadShape(nTokens, format, COLUMNS);
 }
 
 /**
  * A tile holds tokens of one expert only: where there are many experts for each that is used, they have few tokens each,
  * and wide tiles would stay empty.
  */
-export function expertShape(device: Device, nTokens: number, { nExperts, nExpertsUsed }: Route): MatmulShape {
-  if (nTokens === 1) return denseShape(device, 1);
+export function expertShape(
+  device: Device,
+  nTokens: number,
+  { nExperts, nExpertsUsed }: Route,
+  format: FormatName,
+): MatmulShape {
+  if (nTokens === 1) return denseShape(device, 1, format);
   const sparse = nExperts / nExpertsUsed >= 32;
-  if (device.family === 'thread') return { kernel: 'thread', ROWS: 16, COLUMNS: sparse ? 2 : 4 };
+  if (device.family === 'thread') return threadShape(nTokens, format, sparse ? 2 : 4);
   return gpuShape(Math.max(2, Math.ceil((nTokens * nExpertsUsed) / nExperts)));
 }
 
@@ -158,12 +165,12 @@ export function expertShape(device: Device, nTokens: number, { nExperts, nExpert
 export const WIDE_TOKENS = 64;
 
 /**
- * On a software adapter loads cost more than arithmetic, so sixteen rows share each value of x, and as many tokens each
- * weight as compile in time (docs/performance.md).
+ * On a software adapter loads cost more than arithmetic, so many rows share each value of x, and as many tokens each
+ * weight as compile in time. Sixteen rows compile three times as long as eight: worth it for several tokens, and not for
+ * F32, whose eight loads a group are most of the code (docs/performance.md).
  */
-function threadShape(nTokens: number): MatmulShape {
-  const COLUMNS = nTokens === 1 ? 1 : nTokens < WIDE_TOKENS ? 4 : 8;
-  return { kernel: 'thread', ROWS: 16, COLUMNS };
+function threadShape(nTokens: number, format: FormatName, COLUMNS: number): MatmulShape {
+  return { kernel: 'thread', ROWS: nTokens === 1 || format === 'F32' ? 8 : 16, COLUMNS };
 }
 
 /** Few tokens stream the weights as one does; from some eight on, unpacking is what to share. Few kinds: each compiles. */
