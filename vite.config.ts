@@ -18,5 +18,7 @@ export default defineConfig({
     hookTimeout: 180_000,
     // Two cores: SwiftShader and llama.cpp use all there are, so more workers only take turns.
     maxWorkers: 2,
+    // Files share their worker's process, and with it what testkit/nodeGpu.ts has compiled: most of a test's time.
+    isolate: false,
   },
 });

@@ -1,8 +1,10 @@
 /** Each bundled model answers its set's questions as an independent engine does; `pnpm eval` asks all of them. */
 import { readFileSync } from 'node:fs';
 import { testData } from '@floe/testkit/data';
-import { loadModel } from 'floe/node';
+import { testGpu } from '@floe/testkit/nodeGpu';
 import { describe, expect, it } from 'vitest';
+import { loadInThread } from '../packages/floe/src/api/index.ts';
+import { nodeHost } from '../packages/floe/src/host/node.ts';
 import { evaluate, readSet } from './evaluate.ts';
 
 /** Questions asked of each model here, spread over its set. */
@@ -23,7 +25,7 @@ describe('greedy answers', { timeout: 240_000 }, () => {
   it.each(cases.filter(({ path }) => path !== null))('of $file are the recorded ones', async ({ set, path }) => {
     const all = readSet(readFileSync(testData(set)!, 'utf8'));
     const items = all.filter((_, i) => i % Math.floor(all.length / N_QUESTIONS) === 0).slice(0, N_QUESTIONS);
-    await using model = await loadModel({ path: path! }, {});
+    await using model = await loadInThread(nodeHost(testGpu()), { path: path! });
     const different: string[] = [];
     const result = await evaluate(model, items, {
       onAnswer: ({ answer, recorded }) => {

@@ -125,7 +125,7 @@ describe('floe perplexity', { timeout: TIMEOUT_MS }, () => {
   ].map((entry) => ({ ...entry, path: testData(entry.file) }));
   it.each(cases.filter(({ path }) => path === null))('of $file', { skip: true }, () => {});
   it.each(cases.filter(({ path }) => path !== null))('of $file is that of llama.cpp', async ({ path, bound }) => {
-    const lines = readFileSync(testData('eval.jsonl')!, 'utf8').trim().split('\n').slice(0, 60);
+    const lines = readFileSync(testData('eval.jsonl')!, 'utf8').trim().split('\n').slice(0, 40);
     const text = lines.map((line) => JSON.parse(line).expected as string).join('\n');
     const file = join(folder, 'sql.txt');
     writeFileSync(file, text);
