@@ -115,7 +115,7 @@ async function breakdown(device: Device, model: PlacedModel, name: string, nToke
       if (plan.shape.nExperts > 0) recordSpan(rec, model, s, nTokens);
       recordHead(rec, model, s, s.headIn, 1);
     }
-    argmax(rec, { logits: s.logits, sampled: whole(sampled), tokens: s.tokens, nVocab: plan.nVocab });
+    argmax(rec, { logits: s.logits, sampled: whole(sampled), tokens: s.tokens, nRows: 1, nVocab: plan.nVocab });
   });
   const best: Time[] = jobs.map(() => NEVER);
   let inOrder = NEVER;

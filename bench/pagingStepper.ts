@@ -45,7 +45,7 @@ export class Stepper {
     const sampled = device.buffers.storage('activations', 'sampled', 256);
     const rec = replay ? new ReplayRecorder(device, s.fault, replay, guessAhead) : new Recorder(device, s.fault);
     const cuts = recordDecode(rec, model, kv, s, guessAhead);
-    argmax(rec, { logits: s.logits, sampled: whole(sampled), tokens: s.tokens, nVocab: model.plan.nVocab });
+    argmax(rec, { logits: s.logits, sampled: whole(sampled), tokens: s.tokens, nRows: 1, nVocab: model.plan.nVocab });
     const program = { graph: await rec.finish('decode'), cuts: { ...cuts, end: rec.nRecorded }, guessAhead };
     if (rec instanceof ReplayRecorder && rec.nReplaced < cuts.layers.length) throw new Error('routing is not replayed');
     const decoder = new Decoder(device, s, sampled, model.experts, runner.schedule, systemClock);

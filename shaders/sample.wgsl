@@ -1,5 +1,5 @@
-// Draws an id: top-k, then top-p and min-p on the probabilities at temperature 1, then the temperature, then u picks.
-// One workgroup. The k-th greatest key is found a byte at a time by histograms, the k are sorted, and sums over the
+// Draws an id for each row of logits: top-k, then top-p and min-p on the probabilities at temperature 1, then the temperature, then u picks.
+// One workgroup a row. The k-th greatest key is found a byte at a time by histograms, the k are sorted, and sums over the
 // sorted list cut it and pick. Integer counts and a sort by (key, id) make it the same on every adapter, but for the
 // rounding of exp. A logit of -inf or NaN has no mass; where none has any, the first of the sorted list is picked.
 #import "parts/order.wgsl"
@@ -12,12 +12,13 @@ const ID_BITS = 24u;  // a vocabulary is smaller
 const KEY_OF_INFINITY = 0xff800000u;
 const KEY_OF_MINUS_INFINITY = 0x007fffffu;
 const NO_MASS = -1e4;   // behind the first: its exponential is 0 at every temperature up to 100
-struct Params { nVocab: u32 }
+const SAMPLING_VALUES = 8u;
+struct Params { nVocab: u32, logitStride: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> logits: array<f32>;              // [nVocab]
-@group(0) @binding(2) var<storage, read> sampling: array<f32>;            // temperature, topK, topP, minP, u
-@group(0) @binding(3) var<storage, read_write> sampled: array<u32>;       // [1] what the host reads back
-@group(0) @binding(4) var<storage, read_write> tokens: array<u32>;        // [T] the next step's input
+@group(0) @binding(1) var<storage, read> logits: array<f32>;              // [R, logitStride]
+@group(0) @binding(2) var<storage, read> sampling: array<f32>;            // [R, 8] temperature, topK, topP, minP, u
+@group(0) @binding(3) var<storage, read_write> sampled: array<u32>;       // [R] what the host reads back
+@group(0) @binding(4) var<storage, read_write> tokens: array<u32>;        // [R] the next step's input
 
 // 14.1 KiB of the 16 that every device has. Workgroup memory begins as zeros.
 var<workgroup> histogram: array<atomic<u32>, 256>;
@@ -32,18 +33,24 @@ var<workgroup> allWanted: u32;              // 1: there are no more than that
 var<workgroup> nCollected: atomic<u32>;
 var<workgroup> nCounted: array<atomic<u32>, 2>;
 
+var<private> row: u32;
+fn logitOf(id: u32) -> f32 { return logits[row * params.logitStride + id]; }
+// Given its row, not the private one: it decides control flow, so it must be seen to be uniform.
+fn samplingOf(uniformRow: u32, value: u32) -> f32 { return sampling[uniformRow * SAMPLING_VALUES + value]; }
+
 @compute @workgroup_size(LANES)
-fn sample(@builtin(local_invocation_index) lane: u32) {
-  let topK = u32(sampling[1]);
+fn sample(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
+  row = workgroup.x;
+  let topK = u32(samplingOf(workgroup.x, 1u));
   let nKept = min(min(select(topK, MOST, topK == 0u), MOST), params.nVocab);
   if (lane == 0u) { remaining = nKept; }
   let least = findLeast(lane, boundKeys(lane, nKept));
   collect(lane, least);
   sortKept(lane, nKept);
-  let place = pick(lane, nKept);
+  let place = pick(workgroup.x, lane, nKept);
   if (lane == 0u) {
-    sampled[0] = ids[place];
-    tokens[0] = ids[place];
+    sampled[row] = ids[place];
+    tokens[row] = ids[place];
   }
 }
 
@@ -61,7 +68,7 @@ fn boundKeys(lane: u32, nKept: u32) -> u32 {
   var best = vec4u(0u);
   for (var first = lane; first + (LOADS - 1u) * LANES < params.nVocab; first += LOADS * LANES) {
     best = max(best, vec4u(
-      keyOf(logits[first]), keyOf(logits[first + LANES]), keyOf(logits[first + 2u * LANES]), keyOf(logits[first + 3u * LANES]),
+      keyOf(logitOf(first)), keyOf(logitOf(first + LANES)), keyOf(logitOf(first + 2u * LANES)), keyOf(logitOf(first + 3u * LANES)),
     ));
   }
   let pairs = vec4u(max(best.xy, best.zw), min(best.xy, best.zw));
@@ -84,7 +91,7 @@ fn findLeast(lane: u32, floorKey: u32) -> Least {
     workgroupBarrier();
     for (var first = lane; first < params.nVocab; first += LOADS * LANES) {
 #repeat j LOADS
-      let id$j = first + $ju * LANES; let key$j = keyOf(logits[min(id$j, last)]);
+      let id$j = first + $ju * LANES; let key$j = keyOf(logitOf(min(id$j, last)));
 #end
 #repeat j LOADS
       let value$j = select(orderOf(id$j), key$j, ofKey);
@@ -124,7 +131,7 @@ fn collect(lane: u32, least: Least) {
   let last = params.nVocab - 1u;
   for (var first = lane; first < params.nVocab; first += LOADS * LANES) {
 #repeat j LOADS
-    let id$j = first + $ju * LANES; let key$j = keyOf(logits[min(id$j, last)]);
+    let id$j = first + $ju * LANES; let key$j = keyOf(logitOf(min(id$j, last)));
 #end
 #repeat j LOADS
     if (id$j <= last && (key$j > least.key || (key$j == least.key && orderOf(id$j) >= least.order))) {
@@ -185,8 +192,8 @@ fn sumWeights(lane: u32, n: u32, temperature: f32) {
 
 // Counts twice: whom top-p and min-p leave, each a beginning of the list and never nothing; then, of those, whose sums u
 // has passed. Should rounding let it pass all, the last with mass is picked.
-fn pick(lane: u32, nKept: u32) -> u32 {
-  let temperature = sampling[0]; let topP = sampling[2]; let minP = sampling[3]; let u = sampling[4];
+fn pick(uniformRow: u32, lane: u32, nKept: u32) -> u32 {
+  let temperature = samplingOf(uniformRow, 0u); let topP = samplingOf(uniformRow, 2u); let minP = samplingOf(uniformRow, 3u); let u = samplingOf(uniformRow, 4u);
   let leastBehind = select(2.0 * NO_MASS, min(log(max(minP, 1e-30)), 0.0), minP > 0.0);
   var n = select(nKept, 1u, temperature <= 0.0);
   for (var round = 0u; round < 2u; round++) {

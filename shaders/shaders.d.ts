@@ -1,7 +1,7 @@
 // Generated from the WGSL by `pnpm gen`; a test holds it to its source.
 
 declare module '#shaders/argmax.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ logits: 'read'; sampled: 'readWrite'; tokens: 'readWrite' }, { nVocab: 'u32' }, never, never>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ logits: 'read'; sampled: 'readWrite'; tokens: 'readWrite' }, { nVocab: 'u32'; logitStride: 'u32' }, never, never>;
   export default shader;
 }
 
@@ -71,7 +71,7 @@ declare module '#shaders/route.wgsl' {
 }
 
 declare module '#shaders/sample.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ logits: 'read'; sampling: 'read'; sampled: 'readWrite'; tokens: 'readWrite' }, { nVocab: 'u32' }, never, never>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ logits: 'read'; sampling: 'read'; sampled: 'readWrite'; tokens: 'readWrite' }, { nVocab: 'u32'; logitStride: 'u32' }, never, never>;
   export default shader;
 }
 

@@ -274,7 +274,13 @@ export class Runner {
 
   private recordPick(rec: Recorder, pick: Picking['kind']): void {
     const { s, model } = this;
-    const common = { logits: s.logits, sampled: whole(this.sampled), tokens: s.tokens, nVocab: model.plan.nVocab };
+    const common = {
+      logits: s.logits,
+      sampled: whole(this.sampled),
+      tokens: s.tokens,
+      nRows: 1,
+      nVocab: model.plan.nVocab,
+    };
     if (pick === 'greedy') argmax(rec, common);
     else sample(rec, { ...common, sampling: whole(this.sampling) });
   }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type BufferView, type DeviceOptions, readBuffer, whole } from '../gpu/index.ts';
 import { argmaxReference } from './argmax.reference.ts';
 import { argmax, NOTHING_PICKED } from './argmax.ts';
-import { runThrice, testDevice, upload } from './testGraph.ts';
+import { paddedRows, runThrice, testDevice, upload } from './testGraph.ts';
 
 const random = seeded('argmax');
 const { NaN: nan, POSITIVE_INFINITY: inf } = Number;
@@ -55,6 +55,28 @@ it('reads the row its view begins at', async () => {
   expect(await pick({}, { ...rows, offset: 256, sizeBytes: 256 }, 64)).toEqual([argmaxReference(second)]);
 });
 
+it('picks from each row its own', async () => {
+  const device = await testDevice();
+  const nVocab = 300;
+  const rows = [1, 2, 3].map(() => random.normals(nVocab, 5));
+  const logits = upload(
+    device,
+    paddedRows(
+      rows.flatMap((row) => [...row]),
+      nVocab,
+    ),
+  );
+  const [sampled, tokens] = [upload(device, new Uint32Array(3)), upload(device, new Uint32Array(3))];
+  const [run] = await runThrice(
+    device,
+    (rec) => argmax(rec, { logits, sampled, tokens, nRows: 3, nVocab }),
+    sampled,
+    3,
+  );
+  expect([...new Uint32Array(run!.buffer)]).toEqual(rows.map(argmaxReference));
+  expect([...new Uint32Array(await readBuffer(device, tokens.buffer, 0, 12))]).toEqual(rows.map(argmaxReference));
+});
+
 it('control: the reference of other logits is another id', async () => {
   const logits = random.normals(2048, 5);
   const other = logits.slice();
@@ -72,7 +94,7 @@ async function pick(options: DeviceOptions, logits: BufferView, nVocab: number):
   const device = await testDevice(options);
   const sampled = upload(device, Uint32Array.of(0xdead));
   const tokens = whole(device.buffers.storage('other', 'tokens', 256));
-  const runs = await runThrice(device, (rec) => argmax(rec, { logits, sampled, tokens, nVocab }), sampled, 1);
+  const runs = await runThrice(device, (rec) => argmax(rec, { logits, sampled, tokens, nRows: 1, nVocab }), sampled, 1);
   const [next] = new Uint32Array(await readBuffer(device, tokens.buffer, 0, 4));
   return [...new Set([...runs.map((run) => new Uint32Array(run.buffer)[0]!), next!])];
 }

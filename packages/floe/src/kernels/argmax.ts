@@ -1,20 +1,27 @@
 import argmaxWgsl from '#shaders/argmax.wgsl';
 import type { BufferView, Recorder } from '../gpu/index.ts';
+import { rowStride } from '../quant/index.ts';
 
 /** What `sampled` holds where every logit was NaN. */
 export const NOTHING_PICKED = 0xffffffff;
 
 export interface PickArgs {
-  /** [nVocab]. */
+  /** [nRows, nVocab], rows padded to whole groups of 32. */
   readonly logits: BufferView;
-  /** [1] the picked id, for the host. */
+  /** [nRows] the picked ids, for the host. */
   readonly sampled: BufferView;
-  /** [T] the picked id in front: the input of the next step. */
+  /** [nRows] the picked ids: the input of the next step. */
   readonly tokens: BufferView;
+  readonly nRows: number;
   readonly nVocab: number;
 }
 
-/** sampled[0] = tokens[0] = the id of the greatest logit; ties: the lowest id; NaN never wins; all NaN: NOTHING_PICKED. */
-export function argmax(rec: Recorder, { logits, sampled, tokens, nVocab }: PickArgs): void {
-  rec.dispatch({ shader: argmaxWgsl, bindings: { logits, sampled, tokens }, params: { nVocab }, workgroups: [1] });
+/** sampled[r] = tokens[r] = the id of row r's greatest logit; ties: the lowest id; NaN never wins; all NaN: NOTHING_PICKED and 0. */
+export function argmax(rec: Recorder, { logits, sampled, tokens, nRows, nVocab }: PickArgs): void {
+  rec.dispatch({
+    shader: argmaxWgsl,
+    bindings: { logits, sampled, tokens },
+    params: { nVocab, logitStride: rowStride(nVocab) },
+    workgroups: [nRows],
+  });
 }

@@ -1,11 +1,11 @@
 import { seeded } from '@floe/testkit/seeded';
 import { describe, expect, it } from 'vitest';
-import { type DeviceOptions, Recorder, readBuffer } from '../gpu/index.ts';
+import { type DeviceOptions, type Recorder, readBuffer } from '../gpu/index.ts';
+import { rowStride } from '../quant/index.ts';
 import { argmaxReference } from './argmax.reference.ts';
-import { NO_FAULT } from './route.ts';
 import { candidatesReference, pickReference, type SamplingValues } from './sample.reference.ts';
-import { sample } from './sample.ts';
-import { testDevice, upload } from './testGraph.ts';
+import { SAMPLING_VALUES, sample } from './sample.ts';
+import { runThrice, testDevice, upload } from './testGraph.ts';
 
 const { NaN: nan, POSITIVE_INFINITY: inf } = Number;
 const PLAIN: SamplingValues = { temperature: 1, topK: 0, topP: 1, minP: 0, u: 0 };
@@ -202,44 +202,39 @@ function rounded({ temperature, topK, topP, minP, u }: SamplingValues): Sampling
   return { temperature: f32Temperature!, topK, topP: f32TopP!, minP: f32MinP!, u };
 }
 
-/** The drawn ids; one graph, run `nRuns` times for each draw, which must come out the same. */
+/** The drawn ids: draws of one length are the rows of one dispatch, run `nRuns` times, which must come out the same. */
 async function draw(options: DeviceOptions, draws: readonly Draw[], nRuns = 3): Promise<number[]> {
   const device = await testDevice(options);
   const ids: number[] = [];
   for (const nVocab of new Set(draws.map(({ logits }) => logits.length))) {
-    const ofLength = draws.filter(({ logits }) => logits.length === nVocab);
-    const logits = upload(device, new Float32Array(nVocab));
-    const sampling = upload(device, new Float32Array(5));
-    const sampled = upload(device, new Uint32Array(1));
-    const tokens = upload(device, new Uint32Array(4));
-    const results = upload(device, new Uint32Array(ofLength.length * nRuns * 2));
-    const rec = new Recorder(device, upload(device, Uint32Array.of(NO_FAULT)));
-    sample(rec, { logits, sampling, sampled, tokens, nVocab });
-    const graph = await rec.finish('sample');
-    for (const [i, { logits: row, values }] of ofLength.entries()) {
-      const { temperature, topK, topP, minP, u } = values;
-      device.write(logits.buffer, 0, bytesOf(row));
-      device.write(sampling.buffer, 0, bytesOf(Float32Array.of(temperature, topK, topP, minP, u)));
-      for (let run = 0; run < nRuns; run++) {
-        const encoder = device.gpu.createCommandEncoder();
-        graph.encode(encoder);
-        const at = (i * nRuns + run) * 8;
-        encoder.copyBufferToBuffer(sampled.buffer, 0, results.buffer, at, 4);
-        encoder.copyBufferToBuffer(tokens.buffer, 0, results.buffer, at + 4, 4);
-        device.submit(encoder.finish());
-      }
+    const rows = draws.filter(({ logits }) => logits.length === nVocab);
+    const nRows = rows.length;
+    const logits = upload(device, new Float32Array(nRows * rowStride(nVocab)));
+    for (const [row, draw] of rows.entries())
+      device.write(logits.buffer, row * rowStride(nVocab) * 4, bytesOf(draw.logits));
+    const sampling = upload(device, new Float32Array(rows.flatMap(({ values }) => samplingRow(values))));
+    const sampled = upload(device, new Uint32Array(nRows));
+    const tokens = upload(device, new Uint32Array(nRows));
+    const record = (rec: Recorder) => sample(rec, { logits, sampling, sampled, tokens, nRows, nVocab });
+    const runs: Uint32Array[] = [];
+    for (let run = 0; run < nRuns; run += 3) {
+      for (const picked of await runThrice(device, record, sampled, nRows)) runs.push(new Uint32Array(picked.buffer));
     }
-    const all = new Uint32Array(await readBuffer(device, results.buffer, 0, ofLength.length * nRuns * 8));
-    device.throwIfFailed();
-    for (let i = 0; i < ofLength.length; i++) {
-      const ofDraw = new Set(all.subarray(i * nRuns * 2, (i + 1) * nRuns * 2));
-      expect(ofDraw.size, `draw ${i}: ids of its runs, for the host and the next step: ${[...ofDraw]}`).toBe(1);
-      ids.push(...ofDraw);
+    runs.push(new Uint32Array(await readBuffer(device, tokens.buffer, 0, nRows * 4)));
+    for (let row = 0; row < nRows; row++) {
+      const ofRow = new Set(runs.map((run) => run[row]!));
+      expect(ofRow.size, `row ${row}: ids of its runs, for the host and the next step: ${[...ofRow]}`).toBe(1);
+      ids.push(...ofRow);
     }
-    graph.destroy();
-    for (const view of [logits, sampling, sampled, tokens, results]) device.buffers.destroy(view.buffer);
+    for (const view of [logits, sampling, sampled, tokens]) device.buffers.destroy(view.buffer);
   }
   return ids;
+}
+
+function samplingRow({ temperature, topK, topP, minP, u }: SamplingValues): number[] {
+  const row = new Array<number>(SAMPLING_VALUES).fill(0);
+  row.splice(0, 5, temperature, topK, topP, minP, u);
+  return row;
 }
 
 function bytesOf(values: Float32Array): Uint8Array {
