@@ -17,7 +17,7 @@ export interface LoadProgress {
 }
 
 export interface LoadNotice {
-  readonly kind: 'no-ranges' | 'not-stored' | 'refetched' | 'resumed' | 'paged' | 'few-slots';
+  readonly kind: 'no-ranges' | 'not-stored' | 'refetched' | 'resumed' | 'slow-storage' | 'paged' | 'few-slots';
   readonly message: string;
 }
 

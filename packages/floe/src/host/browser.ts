@@ -1,6 +1,9 @@
 import { secureRandom, sha256, systemClock } from './clock.ts';
 import type { Host, WorkerPort } from './host.ts';
 
+/** In Chromium opening a file costs 1.5 ms, and IndexedDB overtakes by that: docs/performance.md, "Storage". */
+const LEAST_FILE_BYTES = 256 * 2 ** 10;
+
 /** The browser, seen from a page or a worker. */
 export function browserHost(): Host {
   const storage = navigator.storage;
@@ -16,6 +19,10 @@ export function browserHost(): Host {
       // A page may ask, a worker may not: there the method is missing, and `worker/client.ts` asks.
       persist: async () => (await storage.persist?.()) ?? false,
     },
+    files:
+      typeof storage?.getDirectory === 'function'
+        ? { root: () => storage.getDirectory(), leastBytes: LEAST_FILE_BYTES }
+        : null,
     memoryBytes: deviceMemoryBytes(),
     sha256,
     gpu: navigator.gpu ?? null,

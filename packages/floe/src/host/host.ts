@@ -9,6 +9,8 @@ export interface Host {
   /** Null where the platform has no Web Locks: then nobody else can hold one. */
   readonly locks: LockManager | null;
   readonly storage: StorageInfo | null;
+  /** Null where an origin has no files of its own. */
+  readonly files: OriginFiles | null;
   /** Of this machine, as far as it is told (browsers round it, and stop at 8 GiB); null where it is not. */
   readonly memoryBytes: number | null;
   readonly sha256: (bytes: Uint8Array) => Promise<Uint8Array>;
@@ -37,6 +39,40 @@ export interface StorageInfo {
   readonly estimate: () => Promise<{ readonly usageBytes: number; readonly quotaBytes: number }>;
   /** Asks that this origin's data survive storage pressure; true if granted. */
   readonly persist: () => Promise<boolean>;
+}
+
+/** The files of this origin, which no person sees (OPFS). */
+export interface OriginFiles {
+  /** Rejects where they are forbidden: in some private windows, with site data switched off. */
+  readonly root: () => Promise<Folder>;
+  /** Fewer bytes than these are written and read faster in IndexedDB. */
+  readonly leastBytes: number;
+}
+
+/** What is used of `FileSystemDirectoryHandle`. */
+export interface Folder {
+  getDirectoryHandle(name: string, options?: { create?: boolean }): Promise<Folder>;
+  getFileHandle(name: string, options?: { create?: boolean }): Promise<OriginFile>;
+  removeEntry(name: string, options?: { recursive?: boolean }): Promise<void>;
+  keys(): AsyncIterable<string>;
+}
+
+/** What is used of `FileSystemFileHandle`. */
+export interface OriginFile {
+  getFile(): Promise<Blob>;
+  /** Missing in a page: there is one in dedicated workers only. A browser that knows no modes opens for one alone. */
+  createSyncAccessHandle?(options?: { mode: 'readwrite' | 'read-only' }): Promise<SyncAccess>;
+}
+
+/** `FileSystemSyncAccessHandle`: reads and writes while the thread waits. */
+export interface SyncAccess {
+  /** How many bytes were read: fewer where the file ends. */
+  read(bytes: Uint8Array, options: { at: number }): number;
+  /** How many bytes were written, which may be fewer than asked for. */
+  write(bytes: Uint8Array, options: { at: number }): number;
+  getSize(): number;
+  flush(): void;
+  close(): void;
 }
 
 /** A file opened for reading at any offset. */

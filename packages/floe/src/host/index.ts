@@ -1,3 +1,13 @@
 export { browserHost } from './browser.ts';
 export { systemClock } from './clock.ts';
-export type { Clock, FileReader, Host, StorageInfo, WorkerPort } from './host.ts';
+export type {
+  Clock,
+  FileReader,
+  Folder,
+  Host,
+  OriginFile,
+  OriginFiles,
+  StorageInfo,
+  SyncAccess,
+  WorkerPort,
+} from './host.ts';

@@ -13,6 +13,7 @@ export function nodeHost(gpu: GPU | null): Host {
     indexedDB: null,
     locks: null,
     storage: null,
+    files: null,
     memoryBytes: totalmem(),
     sha256,
     gpu,

@@ -1,21 +1,29 @@
 /**
- * Models in IndexedDB.
- *  1. A record and its mark are written in one transaction, while the manifest has their generation, or not at all.
+ * Models in this origin's storage: manifests and marks in IndexedDB, records there or, if large, in files.
+ *  1. A record and its mark are written in one transaction, while the manifest has their generation, or not at all; one
+ *     that is a file is whole before its mark is written, and removed if that is not.
  *  2. A manifest is 'complete' only after each record's transaction was.
  *  3. What has no manifest of its generation is swept, never used.
  */
-import { FloeError, StoreError } from '../errors/index.ts';
+import { StoreError } from '../errors/index.ts';
 import type { Host } from '../host/index.ts';
 import { Connection, errorName, type Transaction } from './connection.ts';
+import { FILES_LOCK, ifFree, sharing } from './locks.ts';
 import type { Manifest, Mark, PackedRecord } from './manifest.ts';
+import type { StoreNotice } from './notices.ts';
+import { withinQuota } from './quota.ts';
+import { RecordFiles } from './recordFiles.ts';
 
 export class Database {
   readonly #host: Host;
   readonly #connection: Connection;
+  readonly #files: RecordFiles;
 
-  constructor(host: Host, factory: IDBFactory) {
+  /** `onNotice` hears if records can't be files here, though the browser has them. */
+  constructor(host: Host, factory: IDBFactory, onNotice: (notice: StoreNotice) => void = () => undefined) {
     this.#host = host;
     this.#connection = new Connection(host, factory);
+    this.#files = new RecordFiles(host, onNotice);
   }
 
   manifest(model: string): Promise<Manifest | undefined> {
@@ -77,14 +85,25 @@ export class Database {
    * @throws {StoreError} `store/evicted` when the manifest is gone or has another generation.
    */
   putRecords(manifest: Manifest, records: readonly PackedRecord[], neededBytes: number): Promise<void> {
-    const { model, generation } = manifest;
-    return this.#write('relaxed', neededBytes, async (tx) => {
-      await checkGeneration(tx, manifest);
-      await Promise.all(
-        records.flatMap(({ key, bytes, sha256 }) => [
-          tx.objectStore('records').put(bytes, [model, key]),
-          tx.objectStore('marks').put({ model, key, generation, sizeBytes: bytes.length, sha256 }),
-        ]),
+    const { generation } = manifest;
+    return sharing(this.#host, FILES_LOCK, async () => {
+      const files = await withinQuota(this.#host, neededBytes, () => this.#files.write(generation, records));
+      const names = [...files.values()];
+      let replaced: string[] = [];
+      try {
+        await this.#write('relaxed', neededBytes, async (tx) => {
+          await checkGeneration(tx, manifest);
+          const before = await Promise.all(records.map((record) => putRecord(tx, manifest, record, files)));
+          replaced = before.filter((file) => file !== undefined);
+        });
+      } catch (error) {
+        await this.#files.remove(generation, names);
+        throw error;
+      }
+      // A transaction whose end was not heard of is done again, and finds what it did.
+      await this.#files.remove(
+        generation,
+        replaced.filter((file) => !names.includes(file)),
       );
     });
   }
@@ -92,10 +111,10 @@ export class Database {
   /** A record's bytes as they are on the disk, unchecked; null where there are none or they can't be read. */
   async record(model: string, key: string): Promise<Uint8Array | null> {
     try {
-      const bytes = await this.#connection.run('readonly', 'relaxed', (tx) =>
-        tx.objectStore('records').get([model, key]),
+      const [mark, bytes] = await this.#connection.run('readonly', 'relaxed', (tx) =>
+        Promise.all([tx.objectStore('marks').get([model, key]), tx.objectStore('records').get([model, key])]),
       );
-      return bytes ?? null;
+      return mark?.file === undefined ? (bytes ?? null) : await this.#files.read(mark.generation, mark.file);
     } catch (error) {
       // A value whose file is damaged fails by itself while the database is well; a dead database fails elsewhere too.
       if (errorName(error) === 'NotReadableError' || errorName(error) === 'DataError') return null;
@@ -106,19 +125,38 @@ export class Database {
   }
 
   /** Removes a model and all its records, of each generation. */
-  deleteModel(model: string): Promise<void> {
-    return this.#write('strict', 0, async (tx) => {
-      const keys = await tx.objectStore('marks').index('model').getAllKeys(model);
+  async deleteModel(model: string): Promise<void> {
+    const generations = new Set<string>();
+    await this.#write('strict', 0, async (tx) => {
+      const [manifest, marks] = await Promise.all([
+        tx.objectStore('manifests').get(model),
+        tx.objectStore('marks').index('model').getAll(model),
+      ]);
+      for (const { generation } of manifest ? [manifest, ...marks] : marks) generations.add(generation);
+      const keys = marks.map(({ key }): [string, string] => [model, key]);
       await Promise.all([tx.objectStore('manifests').delete(model), ...deletions(tx, keys)]);
     });
+    for (const generation of generations) await this.#files.removeAll(generation);
   }
 
   /**
-   * Removes records that no manifest of their generation stands for, and tells how many. One transaction looks and
-   * deletes, so that nothing stored meanwhile by another tab is taken for an orphan.
+   * Removes records that no manifest of their generation stands for, and tells how many: files too, unless a tab writes
+   * one just now.
    */
   async sweep(): Promise<number> {
     let nSwept = 0;
+    const sweepFiles = async () => {
+      const swept = await this.#sweepDatabase();
+      nSwept = swept.nSwept + (await this.#files.sweep(swept.named));
+    };
+    if (await ifFree(this.#host, FILES_LOCK, sweepFiles)) return nSwept;
+    return (await this.#sweepDatabase()).nSwept;
+  }
+
+  /** One transaction looks and deletes, so that nothing stored meanwhile by another tab is taken for an orphan. */
+  async #sweepDatabase() {
+    let nSwept = 0;
+    const named = new Map<string, Set<string>>();
     await this.#write('relaxed', 0, async (tx) => {
       const [manifests, marks, keys] = await Promise.all([
         tx.objectStore('manifests').getAll(),
@@ -127,14 +165,18 @@ export class Database {
       ]);
       const generations = new Map(manifests.map(({ model, generation }) => [model, generation]));
       const orphans = new Map(keys.map((key) => [key.join('\n'), key]));
-      for (const { model, key, generation } of marks) {
-        if (generations.get(model) === generation) orphans.delete(`${model}\n${key}`);
-        else orphans.set(`${model}\n${key}`, [model, key]);
+      named.clear();
+      for (const generation of generations.values()) named.set(generation, new Set());
+      for (const { model, key, generation, file } of marks) {
+        if (generations.get(model) === generation) {
+          orphans.delete(`${model}\n${key}`);
+          if (file !== undefined) named.get(generation)?.add(file);
+        } else orphans.set(`${model}\n${key}`, [model, key]);
       }
       nSwept = orphans.size;
       await Promise.all(deletions(tx, [...orphans.values()]));
     });
-    return nSwept;
+    return { nSwept, named };
   }
 
   close(): void {
@@ -155,30 +197,26 @@ export class Database {
     neededBytes: number,
     work: (tx: Transaction<'readwrite'>) => Promise<void>,
   ) {
-    try {
-      await this.#connection.run('readwrite', durability, work);
-    } catch (error) {
-      if (error instanceof FloeError || errorName(error) !== 'QuotaExceededError') throw error;
-      throw await this.#quotaError(neededBytes, error);
-    }
+    await withinQuota(this.#host, neededBytes, () => this.#connection.run('readwrite', durability, work));
   }
+}
 
-  async #quotaError(neededBytes: number, cause: unknown): Promise<StoreError> {
-    const estimate = await this.#host.storage?.estimate().catch(() => null);
-    const availableBytes = estimate ? Math.max(0, estimate.quotaBytes - estimate.usageBytes) : null;
-    const available = availableBytes === null ? '' : `; the browser speaks of ${mib(availableBytes)} free`;
-    return new StoreError(
-      'store/quota',
-      `This origin's storage is full: ${mib(neededBytes)} more are needed${available}.`,
-      {
-        remedy:
-          'Free disk space or delete another model. What is stored so far stays, and the next try goes on from it.',
-        retryable: true,
-        details: { neededBytes, availableBytes },
-        cause,
-      },
-    );
-  }
+/** Puts a record's mark, and its bytes unless they are a file; resolves with the file it was before. */
+async function putRecord(
+  tx: Transaction<'readwrite'>,
+  { model, generation }: Manifest,
+  { key, bytes, sha256 }: PackedRecord,
+  files: ReadonlyMap<string, string>,
+): Promise<string | undefined> {
+  const [marks, records] = [tx.objectStore('marks'), tx.objectStore('records')];
+  const before = await marks.get([model, key]);
+  const file = files.get(key);
+  const mark = { model, key, generation, sizeBytes: bytes.length, sha256 };
+  await Promise.all([
+    marks.put(file === undefined ? mark : { ...mark, file }),
+    file === undefined ? records.put(bytes, [model, key]) : records.delete([model, key]),
+  ]);
+  return before?.generation === generation ? before.file : undefined;
 }
 
 /** The fence: within the transaction that writes, the manifest must be the one that the writer knows. */
@@ -199,8 +237,4 @@ function superseded(model: string): StoreError {
     retryable: true,
     details: { model },
   });
-}
-
-function mib(nBytes: number): string {
-  return `${(nBytes / 2 ** 20).toFixed(1)} MiB`;
 }

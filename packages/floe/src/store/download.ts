@@ -7,7 +7,7 @@ import type { Host } from '../host/index.ts';
 import type { Database } from './database.ts';
 import { fileBytes } from './fetchPlan.ts';
 import { type FetchedRecord, fetchByRanges, fetchFromStream, fetchRecord } from './fetchRecords.ts';
-import { hex, layoutBytes, type Manifest } from './manifest.ts';
+import { hex, layoutBytes, type Manifest, newName } from './manifest.ts';
 import { refetched, type StoreNotice, type StoreStep } from './notices.ts';
 import { PACKING_VERSION } from './pack.ts';
 import type { RecordPlan } from './record.ts';
@@ -108,9 +108,7 @@ async function begin(download: Download): Promise<Manifest> {
     url,
     state: 'downloading',
     order: 1 + Math.max(0, ...siblings.filter((other) => other.model !== model).map(({ order }) => order)),
-    generation: usable
-      ? known.generation
-      : `${host.random().toString(36).slice(2)}${host.random().toString(36).slice(2)}`,
+    generation: usable ? known.generation : newName(host),
     packingVersion: PACKING_VERSION,
     layout,
     fileBytes: source.sizeBytes,

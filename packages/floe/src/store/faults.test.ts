@@ -3,9 +3,11 @@ import { type FaultServer, startFaultServer } from '@floe/testkit/faultServer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FloeError } from '../errors/index.ts';
 import type { Host } from '../host/index.ts';
-import { testHost, testModel } from './host.testing.ts';
+import { FakeFiles } from './files.testing.ts';
+import { backends, testHost, testModel } from './host.testing.ts';
 import { openWeights } from './openWeights.ts';
 import { packRecord } from './pack.ts';
+import { filesOf } from './visit.testing.ts';
 
 const { file, headerBytes, plans } = testModel();
 let server: FaultServer;
@@ -62,26 +64,39 @@ function failing(host: Host, nth: number, times: number): { host: Host; count: (
       return request;
     },
   } as IDBFactory;
+  // A tab of its own on the same files.
+  const files = filesOf(host) && Object.assign(new FakeFiles(1_000), { contents: filesOf(host)!.contents });
+  if (files) {
+    files.faults.onCall = (what) => {
+      if (due()) throw new DOMException(`${what} failed`, FILE_ERRORS[nCalls % FILE_ERRORS.length]);
+    };
+  }
   return {
     count: () => nCalls,
     host: {
       ...host,
+      files,
       indexedDB,
       fetch: (url, init) => (due() ? Promise.reject(new TypeError('fetch failed')) : host.fetch(url, init)),
     },
   };
 }
 
+/** A handle taken by another, a file or a folder that is gone, and whatever else. */
+const FILE_ERRORS = ['NoModificationAllowedError', 'NotFoundError', 'UnknownError'];
+
 /** Of a stalled body and a blocked database: sleeps that must not end at once. */
 const DEADLINES_MS = [20_000, 5_000];
 
-describe.each([
-  ['all first', false],
-  ['what comes later as it is read', true],
-])('the nth call fails: %s', (_, late) => {
+const cases = backends.flatMap((backend) => [
+  { ...backend, order: 'all first', late: false },
+  { ...backend, order: 'what comes later as it is read', late: true },
+]);
+
+describe.each(cases)('the nth call fails: records in $backend, $order', ({ makeFiles, late }) => {
   // The clock of these visits flies: what counts is what happens, not how long the pauses are.
   const hastyHost = () => {
-    const host = testHost();
+    const host = testHost({ files: makeFiles() });
     let skippedMs = 0;
     const sleep = async (ms: number, signal?: AbortSignal) => {
       if (DEADLINES_MS.includes(ms)) return host.clock.sleep(ms, signal);

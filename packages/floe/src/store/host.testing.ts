@@ -4,10 +4,17 @@ import { IDBFactory } from 'fake-indexeddb';
 import type { Host } from '../host/index.ts';
 import { nodeHost } from '../host/node.ts';
 import { type FormatName, fileRowBytes, formatByName, planeBytes } from '../quant/index.ts';
+import { FakeFiles } from './files.testing.ts';
 import type { MatrixPlan, RecordPlan } from './record.ts';
 
 /** The clock runs ten times as fast: a stall of 20 s takes 2 s, and a busy machine is not taken for one. */
 const SPEED = 10;
+
+/** Where records lie: all in the database, or the larger ones in files (of the test model all but its vector). */
+export const backends = [
+  { backend: 'IndexedDB', makeFiles: () => null },
+  { backend: 'files', makeFiles: () => new FakeFiles(1_000) },
+];
 
 export function testHost(overrides: Partial<Host> = {}): Host {
   const host = nodeHost(null);
@@ -17,7 +24,6 @@ export function testHost(overrides: Partial<Host> = {}): Host {
     locks: fakeLocks(),
     openFile: null,
     clock: {
-      ...host.clock,
       ...host.clock,
       now: () => host.clock.now() * SPEED,
       sleep: (ms, signal) => host.clock.sleep(ms / SPEED, signal),

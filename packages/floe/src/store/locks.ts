@@ -9,6 +9,14 @@ export const backgroundLock = (model: string) => `floe:bg:${model}`;
 /** Shared by those who read a model's records; exclusive for who deletes them. */
 export const modelLock = (model: string) => `floe:model:${model}`;
 
+/** Shared by those who write files and then say so in the database; exclusive for who sweeps files nobody names. */
+export const FILES_LOCK = 'floe:files';
+
+/** Runs `work` together with others who share `name`. */
+export function sharing<T>(host: Host, name: string, work: () => Promise<T>): Promise<T> {
+  return host.locks ? host.locks.request(name, { mode: 'shared' }, work) : work();
+}
+
 /** Runs `work` while nobody else holds `name`; waits for it as long as `signal` lets it. */
 export async function withLock<T>(
   host: Host,

@@ -1,5 +1,6 @@
-/** What the database holds: of each model one manifest, and its records with a mark for each. */
+/** What the database holds: of each model one manifest, its records' marks, and those records that are no files. */
 import type { DBSchema } from 'idb';
+import type { Host } from '../host/index.ts';
 import type { RecordPlan } from './record.ts';
 
 /**
@@ -39,13 +40,18 @@ export interface Manifest {
   readonly visit?: Float32Array;
 }
 
-/** That a record is stored. Written in one transaction with its bytes; listed without reading them. */
+/**
+ * That a record is stored. Written in one transaction with its bytes, or after the last of them where they are a file;
+ * listed without reading them.
+ */
 export interface Mark {
   readonly model: string;
   readonly key: string;
   readonly generation: string;
   readonly sizeBytes: number;
   readonly sha256: Uint8Array;
+  /** The file it lies in, in its generation's folder; absent where it lies in `records`. */
+  readonly file?: string;
 }
 
 /** A record on its way into the store. */
@@ -59,6 +65,11 @@ export interface StoreSchema extends DBSchema {
   manifests: { key: string; value: Manifest; indexes: { url: string } };
   marks: { key: [model: string, key: string]; value: Mark; indexes: { model: string } };
   records: { key: [model: string, key: string]; value: Uint8Array };
+}
+
+/** A name nobody else has: for a generation, for a file. */
+export function newName(host: Host): string {
+  return `${host.random().toString(36).slice(2)}${host.random().toString(36).slice(2)}`;
 }
 
 /** Bytes in hex, lower case. */

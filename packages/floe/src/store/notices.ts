@@ -1,6 +1,6 @@
 /** What went otherwise than hoped while weights were loaded, and what the load is doing now. */
 export interface StoreNotice {
-  readonly kind: 'no-ranges' | 'not-stored' | 'refetched' | 'resumed';
+  readonly kind: 'no-ranges' | 'not-stored' | 'refetched' | 'resumed' | 'slow-storage';
   readonly message: string;
 }
 

@@ -138,8 +138,9 @@ async function openStored<G extends { readonly headerBytes: number }>(
   url: string,
   options: OpenWeightsOptions<G>,
 ): Promise<OpenedWeights<G>> {
-  const db = new Database(host, factory);
-  const finish = async (ready: Ready<G>, opened: ByteSource | null, notices: readonly StoreNotice[]) => {
+  const notices: StoreNotice[] = [];
+  const db = new Database(host, factory, (notice) => notices.push(notice));
+  const finish = async (ready: Ready<G>, opened: ByteSource | null) => {
     const { manifest, header, plans } = ready;
     const release = await shareLock(host, modelLock(manifest.model));
     // The load's signal is over with the load: a record that is fetched later has its reader's.
@@ -158,12 +159,11 @@ async function openStored<G extends { readonly headerBytes: number }>(
   };
   try {
     const ready = await lookUpUsable(host, db, url, () => true, options);
-    if (ready) return await finish(ready, null, []);
+    if (ready) return await finish(ready, null);
     await sweepStore(host, db);
-    const notices: StoreNotice[] = [];
     const { source, ...downloaded } = await download(host, db, url, model, notices, options);
     if (downloaded.manifest.state === 'complete') await removeOldModels(host, db, downloaded.manifest);
-    return await finish(downloaded, source, notices);
+    return await finish(downloaded, source);
   } catch (error) {
     db.close();
     throw error;

@@ -1,5 +1,5 @@
 /**
- * Records from IndexedDB, and those that are not there yet from the network. Browsers hand out a damaged value without a
+ * Records from this origin's storage, and those that are not there yet from the network. Browsers hand out a damaged value without a
  * word, so each record is hashed at its first read of a session; one that is not what was stored is fetched again, and
  * never used.
  */
@@ -28,7 +28,8 @@ export interface StoredOptions extends LateOptions {
   readonly plans: readonly RecordPlan[];
   /** SHA-256 of each record that is stored. Grows. */
   readonly hashes: Map<string, Uint8Array>;
-  readonly notices: readonly StoreNotice[];
+  /** What was noticed so far. Grows. */
+  readonly notices: StoreNotice[];
   /** For what is missing, or is found damaged. */
   readonly source: LateSource;
   /** Gives the model's lock back. */
@@ -57,7 +58,7 @@ class StoredWeights implements WeightSource {
   constructor(options: StoredOptions) {
     const { host, db, manifest, plans, hashes, source, rangeBytes } = options;
     this.#options = options;
-    this.notices = [...options.notices];
+    this.notices = options.notices;
     this.#isComplete = manifest.state === 'complete' && hashes.size === plans.length;
     this.#queue = new WriteQueue({
       host,

@@ -1,8 +1,9 @@
 /** For tests that open the test model again and again, and change what is stored between. */
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import type { Host } from '../host/index.ts';
+import type { FakeFiles } from './files.testing.ts';
 import { testModel } from './host.testing.ts';
-import { hex } from './manifest.ts';
+import { hex, type Mark } from './manifest.ts';
 import type { OpenedWeights, OpenWeightsOptions } from './openWeights.ts';
 import { packRecord } from './pack.ts';
 import type { RecordPlan } from './record.ts';
@@ -59,10 +60,73 @@ export async function tamper(
   });
 }
 
+/** In the database and in files. */
 export async function countRecords(host: Host): Promise<number> {
   let counted: IDBRequest<number> | undefined;
   await tamper(host, (records) => {
     counted = records.count();
   });
-  return counted!.result;
+  return counted!.result + (filesOf(host)?.contents.size ?? 0);
+}
+
+export function filesOf(host: Host): FakeFiles | null {
+  return host.files as FakeFiles | null;
+}
+
+/** A stored record, wherever it lies. */
+export async function storedRecord(host: Host, model: string, key: string): Promise<Uint8Array<ArrayBuffer>> {
+  const { path, bytes } = await whereStored(host, model, key);
+  return path === null ? bytes! : filesOf(host)!.contents.get(path)!.bytes;
+}
+
+/** Replaces a stored record behind the store's back, wherever it lies; its mark stays. Null: it is lost. */
+export async function setStored(host: Host, model: string, key: string, bytes: Uint8Array<ArrayBuffer> | null) {
+  const { path } = await whereStored(host, model, key);
+  if (path === null) {
+    await tamper(host, (records) => (bytes ? records.put(bytes, [model, key]) : records.delete([model, key])));
+  } else if (bytes) filesOf(host)!.contents.set(path, { bytes, nOpen: 0 });
+  else filesOf(host)!.contents.delete(path);
+}
+
+async function whereStored(host: Host, model: string, key: string) {
+  let mark: IDBRequest<Mark> | undefined;
+  let record: IDBRequest<Uint8Array<ArrayBuffer> | undefined> | undefined;
+  await tamper(host, (records, marks) => {
+    mark = marks.get([model, key]);
+    record = records.get([model, key]);
+  });
+  const { file, generation } = mark!.result;
+  return { path: file === undefined ? null : `floe/${generation}/${file}`, bytes: record!.result };
+}
+
+/** The disk is full when the nth record is put (the nth that is a file, where they are), and after it for `times`. */
+export function fillDisk(host: Host, nth: number, times: number): void {
+  let nPuts = 0;
+  const isFull = () => ++nPuts >= nth && nPuts < nth + times;
+  const files = filesOf(host);
+  if (files) {
+    files.faults.onCall = (what, path) => {
+      // A record's is in its generation's folder; the probe's is not.
+      if (what === 'write' && path.split('/').length === 3 && isFull())
+        throw new DOMException('full', 'QuotaExceededError');
+    };
+    return;
+  }
+  const put = IDBObjectStore.prototype.put;
+  vi.spyOn(IDBObjectStore.prototype, 'put').mockImplementation(function (this: IDBObjectStore, value, key) {
+    const request = key === undefined ? put.call(this, value) : put.call(this, value, key);
+    // Its request succeeds, and then the transaction aborts.
+    const transaction = this.transaction as IDBTransaction & { _abort(name: string): void };
+    if (this.name === 'records' && isFull()) {
+      request.addEventListener('success', () => transaction._abort('QuotaExceededError'));
+    }
+    return request;
+  });
+}
+
+/** There is room again. */
+export function emptyDisk(host: Host): void {
+  vi.restoreAllMocks();
+  const files = filesOf(host);
+  if (files) files.faults = {};
 }
