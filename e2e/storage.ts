@@ -1,4 +1,4 @@
-/** What Floe keeps in the page's IndexedDB, looked at and damaged from outside of Floe. */
+/** What Floe keeps in the page's IndexedDB and in its origin's files, looked at and damaged from outside of Floe. */
 import type { Page } from '@playwright/test';
 
 /** How many entries each object store holds; null where there is no database. */
@@ -19,7 +19,7 @@ export function storedCounts(page: Page): Promise<Record<string, number> | null>
   });
 }
 
-/** Flips one bit in the middle of one stored record, and returns the record's key. */
+/** Flips one bit in the middle of one record in IndexedDB, and returns the record's key. */
 export function flipStoredBit(page: Page): Promise<string> {
   return page.evaluate(async () => {
     const done = <T>(request: IDBRequest<T>): Promise<T> =>
@@ -36,6 +36,39 @@ export function flipStoredBit(page: Page): Promise<string> {
     await done(records.put(bytes, key));
     db.close();
     return String(key);
+  });
+}
+
+/** The sizes of the files that hold records, in bytes. */
+export function storedFiles(page: Page): Promise<number[]> {
+  return page.evaluate(async () => {
+    const root = await (await navigator.storage.getDirectory()).getDirectoryHandle('floe', { create: true });
+    const sizes: number[] = [];
+    for await (const generation of root.values()) {
+      if (!(generation instanceof FileSystemDirectoryHandle)) continue;
+      for await (const file of generation.values()) {
+        if (file instanceof FileSystemFileHandle) sizes.push((await file.getFile()).size);
+      }
+    }
+    return sizes;
+  });
+}
+
+/** Flips one bit in the middle of each of those files. */
+export function flipBitInFiles(page: Page): Promise<void> {
+  return page.evaluate(async () => {
+    const root = await (await navigator.storage.getDirectory()).getDirectoryHandle('floe');
+    for await (const generation of root.values()) {
+      if (!(generation instanceof FileSystemDirectoryHandle)) continue;
+      for await (const file of generation.values()) {
+        if (!(file instanceof FileSystemFileHandle)) continue;
+        const bytes = new Uint8Array(await (await file.getFile()).arrayBuffer());
+        bytes[bytes.length >> 1]! ^= 1;
+        const writable = await file.createWritable();
+        await writable.write(bytes);
+        await writable.close();
+      }
+    }
   });
 }
 
