@@ -37,7 +37,7 @@ test('loads from HTTP with its progress in numbers, and streams the SQL that lla
   await expect(floe.get('rate')).toHaveText(/^[\d.]+ tokens\/s$/);
 });
 
-test('loads from IndexedDB in the next browser session, with the origin of the model blocked', async ({
+test('loads from storage in the next browser session, with the origin of the model blocked', async ({
   restart,
   server,
 }) => {
