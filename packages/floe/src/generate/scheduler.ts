@@ -1,0 +1,127 @@
+/**
+ * Whose turn it is on the device. Conversations that decode share their steps; a prompt goes in units, and between two of
+ * them goes a step of those who decode (Agrawal et al. 2024: chunked prefill that does not stall decoding). Knows no GPU.
+ *
+ *  1. Between two steps of a conversation at most one unit of another's prompt runs, as long as it asks in time.
+ *  2. A step holds each conversation at most once, and at most `mostRows` of them, who asked first first.
+ *  3. Prompts go one after another, in the order in which they came.
+ *  4. What fails, fails for those whose turn it was; the next goes on.
+ */
+
+/** A step under way. */
+export interface StartedStep<Result> {
+  /** Of each row, as soon as the step is submitted. */
+  readonly results: readonly Result[];
+  /** Settles when the device has done it. */
+  readonly done: Promise<unknown>;
+}
+
+export interface SchedulerOptions<Row, Result> {
+  /** Conversations in a step at the most. */
+  readonly mostRows: number;
+  /** Runs one step of all these conversations. */
+  readonly runStep: (rows: readonly Row[]) => Promise<StartedStep<Result>>;
+  /** Resolves behind the messages and tasks that wait now, so that whoever was answered has had its say. */
+  readonly turn: () => Promise<void>;
+}
+
+interface Ask<Row, Result> {
+  readonly row: Row;
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class Scheduler<Row, Result> {
+  private readonly asked: Ask<Row, Result>[] = [];
+  private nDecoding = 0;
+  /** The last step submitted. */
+  private last: Promise<unknown> = Promise.resolve();
+  private stepping: Promise<void> | null = null;
+  private prompts: Promise<unknown> = Promise.resolve();
+  private nPrompts = 0;
+
+  constructor(private readonly options: SchedulerOptions<Row, Result>) {}
+
+  /** One more who decodes: steps wait a turn for it. Returns how it leaves. */
+  enter(): () => void {
+    this.nDecoding++;
+    let isIn = true;
+    return () => {
+      if (isIn) this.nDecoding--;
+      isIn = false;
+    };
+  }
+
+  /** A step of one conversation, together with those of others who ask by then; resolves once it is submitted. */
+  step(row: Row): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      this.asked.push({ row, resolve, reject });
+      this.goOn();
+    });
+  }
+
+  /** Runs a prompt when its turn has come. It calls `between` before each of its units. */
+  async prompt<T>(run: (between: () => Promise<void>) => Promise<T>): Promise<T> {
+    const before = this.prompts;
+    this.nPrompts++;
+    const turn = before.then(async () => {
+      await this.stepping;
+      return run(() => this.between());
+    });
+    const ended = () => {
+      this.nPrompts--;
+      this.goOn();
+    };
+    this.prompts = turn.then(ended, ended);
+    return turn;
+  }
+
+  /** Resolves when nothing runs and nobody waits. */
+  async idle(): Promise<void> {
+    await this.prompts;
+    await this.stepping;
+    await this.last.catch(() => {});
+  }
+
+  private async between(): Promise<void> {
+    if (this.nDecoding === 0 && this.asked.length === 0) return;
+    await this.others();
+    if (this.asked.length > 0) await this.runOnce();
+  }
+
+  /** Steps by themselves, while no prompt runs: that one makes room for them. */
+  private goOn(): void {
+    if (this.stepping || this.nPrompts > 0 || this.asked.length === 0) return;
+    this.stepping = this.runAll().finally(() => {
+      this.stepping = null;
+      this.goOn();
+    });
+  }
+
+  private async runAll(): Promise<void> {
+    while (this.asked.length > 0 && this.nPrompts === 0) {
+      await this.others();
+      if (this.asked.length > 0) await this.runOnce();
+    }
+  }
+
+  /** Gives those who have not asked yet the time to: the device is busy with the step before, and then they have their say. */
+  private async others(): Promise<void> {
+    const isFull = () => this.asked.length >= Math.min(this.nDecoding, this.options.mostRows);
+    if (isFull()) return;
+    await this.last.catch(() => {});
+    if (!isFull()) await this.options.turn();
+  }
+
+  private async runOnce(): Promise<void> {
+    const asks = this.asked.splice(0, this.options.mostRows);
+    try {
+      const { results, done } = await this.options.runStep(asks.map(({ row }) => row));
+      this.last = done;
+      done.catch(() => {});
+      for (const [i, { resolve }] of asks.entries()) resolve(results[i]!);
+    } catch (error) {
+      for (const { reject } of asks) reject(error);
+    }
+  }
+}
