@@ -97,6 +97,34 @@ describe('a guess', () => {
     pager.pin(8);
     expect(pager.claimAhead(1, 99, -1)).toBeNull();
   });
+  it('keeps its slot until its layer has been routed: from another guess, and from demand while anything else can go', () => {
+    const pager = full();
+    pager.used(4, 12);
+    expect(pager.claimAhead(9, 13, -1)?.evicted).toBe(0);
+    pager.arrived({ key: 9, slot: 0, evicted: null });
+    // Layer 2 is to come: 8 goes although it was used, and 9 was not.
+    pager.used(0, 13);
+    expect(pager.claimAhead(10, 13, -1)?.evicted).toBe(8);
+    pager.arrived({ key: 10, slot: 1, evicted: null });
+    expect(pager.claimAhead(11, 13, -1)).toBeNull();
+    // Demand has nothing else.
+    expect(pager.claim(1, 13)?.evicted).toBe(9);
+    pager.arrived({ key: 1, slot: 0, evicted: null });
+    pager.used(1, 13);
+    expect(pager.claim(2, 13)?.evicted).toBe(1);
+    pager.arrived({ key: 2, slot: 0, evicted: null });
+    // Routed by now, and wanted by nobody: the first to go.
+    pager.used(8, 13);
+    pager.used(2, 13);
+    pager.used(9, 13);
+    expect(pager.claim(11, 13)?.evicted).toBe(10);
+  });
+  it('of another token is spared no longer', () => {
+    const pager = full();
+    expect(pager.claimAhead(9, 11, 2)?.evicted).toBe(0);
+    pager.arrived({ key: 9, slot: 0, evicted: null });
+    expect(pager.claimAhead(10, 12, -1)?.evicted).toBe(9);
+  });
   it('takes a free slot, whatever is kept', () => {
     const pager = makePager();
     place(pager, 0);

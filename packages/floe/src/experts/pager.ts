@@ -7,6 +7,8 @@
  *  3. Every claim ends: by `arrived`, or by `failed`, which frees the slot.
  *  4. A guess never evicts an expert that was used by the last two tokens, nor one that is wanted, nor one of a layer
  *     whose routing may have run while what reads its experts is not submitted.
+ *  5. What was guessed for a layer that this token has not reached yet goes only where nothing else can, and never for
+ *     another guess: nobody has used it, so to every policy it seems the coldest of all.
  *
  * A slot that a queued submission reads may be handed out: WebGPU's queue is in order, so the bytes of the next expert
  * are written behind what was submitted before, and what is submitted later finds the old one absent.
@@ -38,6 +40,10 @@ export class Pager {
   private readonly loading: Uint8Array;
   private readonly pins: Uint16Array;
   private readonly usedAt: Float64Array;
+  /** The token for which an expert was guessed, until it is used. */
+  private readonly guessedFor: Float64Array;
+  /** The layer that was routed last. */
+  private reached = 0;
   private readonly classOf: Uint8Array;
   private readonly firstSlot: readonly number[];
   private nNamed = 0;
@@ -52,6 +58,7 @@ export class Pager {
     this.loading = new Uint8Array(nKeys);
     this.pins = new Uint16Array(nKeys);
     this.usedAt = new Float64Array(nKeys).fill(Number.NEGATIVE_INFINITY);
+    this.guessedFor = new Float64Array(nKeys).fill(Number.NEGATIVE_INFINITY);
     this.classOf = new Uint8Array(size.nLayers);
     let first = 0;
     this.firstSlot = classes.map(({ layers, nSlots }, i) => {
@@ -80,6 +87,8 @@ export class Pager {
   used(key: number, token: number, weight = 1): void {
     this.policy.use(key, token, weight);
     this.usedAt[key] = token;
+    this.guessedFor[key] = Number.NEGATIVE_INFINITY;
+    this.reached = this.layerOf(key);
   }
 
   /** From now on `key` stays where it is, or comes and then stays, until as many `unpin`. */
@@ -93,14 +102,17 @@ export class Pager {
 
   /** A slot for an expert that has none and is not on its way; null where every slot of its size is pinned or loading. */
   claim(key: number, token: number): Claim | null {
-    return this.claimFor(key, token, () => true);
+    const mayGo = (other: number) => !this.isAwaited(other, token);
+    return this.claimFor(key, token, mayGo) ?? this.claimFor(key, token, () => true);
   }
 
-  /** The same for a guess: null too where only recently used experts could go, or those of `keptLayer`. */
+  /** The same for a guess: null too where only recently used experts could go, those of `keptLayer`, or other guesses. */
   claimAhead(key: number, token: number, keptLayer: number): Claim | null {
-    const { nExperts } = this.size;
-    const isKept = (other: number) => Math.floor(other / nExperts) === keptLayer;
-    return this.claimFor(key, token, (other) => this.usedAt[other]! < token - SAFE_TOKENS && !isKept(other));
+    const mayGo = (other: number) =>
+      this.usedAt[other]! < token - SAFE_TOKENS && this.layerOf(other) !== keptLayer && !this.isAwaited(other, token);
+    const claim = this.claimFor(key, token, mayGo);
+    if (claim) this.guessedFor[key] = token;
+    return claim;
   }
 
   /** The bytes were written: the slot is named. */
@@ -120,7 +132,7 @@ export class Pager {
   *named(layer?: number): Generator<number> {
     for (const key of this.holder) {
       if (key === EMPTY || !this.isNamed(key)) continue;
-      if (layer === undefined || Math.floor(key / this.size.nExperts) === layer) yield key;
+      if (layer === undefined || this.layerOf(key) === layer) yield key;
     }
   }
 
@@ -135,13 +147,22 @@ export class Pager {
     return this.classes[this.classOf[layer]!]!.nSlots;
   }
 
+  /** Whether it was guessed for a layer that is still to come. */
+  private isAwaited(key: number, token: number): boolean {
+    return this.guessedFor[key] === token && this.layerOf(key) > this.reached;
+  }
+
+  private layerOf(key: number): number {
+    return Math.floor(key / this.size.nExperts);
+  }
+
   private slotsOf(layer: number): Int32Array {
     const i = this.classOf[layer]!;
     return this.holder.subarray(this.firstSlot[i]!, this.firstSlot[i]! + this.classes[i]!.nSlots);
   }
 
   private claimFor(key: number, token: number, mayGo: (key: number) => boolean): Claim | null {
-    const layer = Math.floor(key / this.size.nExperts);
+    const layer = this.layerOf(key);
     const holders = this.slotsOf(layer);
     const first = this.firstSlot[this.classOf[layer]!]!;
     const free = holders.indexOf(EMPTY);

@@ -34,6 +34,12 @@ interface Read {
   readonly nSent: number;
 }
 
+/** A read-back on the host: the layers up to `end` are known. */
+interface Arrived {
+  readonly end: number;
+  readonly atMs: number;
+}
+
 /** One layer's routes: the experts chosen, whether one was absent, and the guess at a later layer's. */
 interface NotedRoutes {
   readonly keys: number[];
@@ -206,6 +212,8 @@ class Step {
   private readonly routes: TokenRoutes;
   private readonly foresight: Foresight;
   private release: () => void = () => {};
+  /** The first and the last read of those that brought no miss. */
+  private stretch: { readonly from: Arrived; readonly to: Arrived } | null = null;
 
   constructor(
     private readonly decoder: Decoder,
@@ -219,8 +227,6 @@ class Step {
   async run(signal: AbortSignal | undefined): Promise<number> {
     const { decoder } = this;
     const { counts } = decoder.cache;
-    /** Where the read before ended, while what it brought was no miss. */
-    let before: { readonly end: number; readonly atMs: number } | null = null;
     for (;;) {
       // Behind what was wanted, before what is submitted next: else the next routing would not find it. The device is
       // busy with what needs no experts, or with layers queued ahead.
@@ -236,16 +242,10 @@ class Step {
       const atMs = decoder.time.now();
       const missed = this.learn(read, bytes);
       if (isBlocking && !missed) counts.blockingWaits++;
-      if (missed) {
-        before = null;
-        await this.bring(missed, signal);
-        continue;
-      }
-      if (!read.isLast) {
-        if (before) decoder.measured.layer((atMs - before.atMs) / (read.end - before.end));
-        before = { end: read.end, atMs };
-        continue;
-      }
+      if (missed || read.isLast) this.endStretch();
+      else this.stretch = { from: this.stretch?.from ?? { end: read.end, atMs }, to: { end: read.end, atMs } };
+      if (missed) await this.bring(missed, signal);
+      if (missed || !read.isLast) continue;
       decoder.ended(this.routes);
       return idOf(bytes);
     }
@@ -255,6 +255,14 @@ class Step {
   abandon(): void {
     this.reads = [];
     this.release();
+  }
+
+  /** What layers without a miss took is worth knowing. */
+  private endStretch(): void {
+    if (!this.stretch) return;
+    const { from, to } = this.stretch;
+    if (to.end > from.end) this.decoder.measured.layers(to.atMs - from.atMs, to.end - from.end);
+    this.stretch = null;
   }
 
   /** The first layer of a read that misses an expert, with all it wants. */

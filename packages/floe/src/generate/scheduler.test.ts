@@ -74,7 +74,8 @@ describe('steps', () => {
     const one = device(2);
     await Promise.all(['a', 'b', 'c'].map((name) => decode(one, name, 4)));
     for (const entry of one.log) expect(entry.length).toBeLessThanOrEqual('step ab'.length);
-    for (const name of ['a', 'b', 'c']) expect(one.log.filter((entry) => entry.slice(5).includes(name))).toHaveLength(4);
+    for (const name of ['a', 'b', 'c'])
+      expect(one.log.filter((entry) => entry.slice(5).includes(name))).toHaveLength(4);
   });
 
   it('do not wait for one who reads slowly', async () => {
