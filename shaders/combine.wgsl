@@ -1,4 +1,5 @@
 // y[T, modelDim] += Σ_rank weight · expert output / Σ_rank weight, summed in rank order by the invocation that owns the value.
+// A weight of 0 is that of an expert that was left out, whose output is whatever was there: it may be no number.
 #import "parts/fault.wgsl"
 
 struct Params { nTokens: u32, nVectors: u32, nExpertsUsed: u32, stage: u32 }
@@ -16,7 +17,7 @@ fn combine(@builtin(global_invocation_id) id: vec3u) {
   for (var rank = 0u; rank < params.nExpertsUsed; rank++) {
     let weight = routeWeights[first + rank];
     sum += weight;
-    mixed += weight * outputs[(first + rank) * params.nVectors + i];
+    if (weight > 0.0) { mixed += weight * outputs[(first + rank) * params.nVectors + i]; }
   }
   y[token * params.nVectors + i] += mixed / sum;
 }

@@ -9,20 +9,24 @@ export const pagingOptions = {
   memory: { type: 'string' },
   'run-ahead': { type: 'string' },
   'no-prefetch': { type: 'boolean' },
+  'drop-below': { type: 'string' },
 } as const;
 
 /** What the help of such a command says of them. */
 export const pagingUsage = `  --gpu SIZE            GPU memory, all buffers: 2GB, 2GiB, 500MB, bytes; or for experts alone 25%, or min
   --memory SIZE         of experts that are not on the GPU; 0 for none
   --run-ahead N         layers queued before it is known which experts they want; default: as measured
-  --no-prefetch         experts come only when they are wanted`;
+  --no-prefetch         experts come only when they are wanted
+  --drop-below SHARE    not exact: a missing expert of less of the gate's weight is left out; 0 to 1, default 0`;
 
 /** As `loadModel` takes them; what was not given is left to it. */
 export function pagingLoad(values: Values<typeof pagingOptions>): Pick<LoadOptions, 'budget' | 'paging'> {
   const runAhead = numberOption('--run-ahead', values['run-ahead'], { min: 0 });
+  const dropBelow = numberOption('--drop-below', values['drop-below'], { min: 0, max: 1, whole: false });
   const paging = {
     ...(runAhead === undefined ? {} : { runAhead }),
     ...(values['no-prefetch'] ? { prefetch: false } : {}),
+    ...(dropBelow === undefined ? {} : { dropBelow }),
   };
   return { budget: budgetOf(values), ...(Object.keys(paging).length === 0 ? {} : { paging }) };
 }

@@ -102,7 +102,7 @@ function fakeRuntime(options: FakeOptions, calls: Call[], interrupt: AbortContro
 
 const counts = {
   ...{ hits: 7, misses: 3, evictions: 2, loads: 3, stallMs: 1.5, blockingWaits: 4, nTokens: 2, faultedLayers: 2 },
-  guesses: 1,
+  ...{ guesses: 1, dropped: 0, droppedMass: 0 },
 };
 
 /** A model of 2 x 8 experts, 6 of which lie on the GPU. */
@@ -154,6 +154,10 @@ function fakeModel(options: FakeOptions, calls: Call[], interrupt: AbortControll
       const logprob = -Math.log(N_VOCAB);
       const top = Array.from({ length: asked.top }, (_, id) => [id, logprob] as const);
       return ids.map((_, position) => ({ position, top, ...(position + 1 < ids.length ? { next: logprob } : {}) }));
+    },
+    lossyCost: async (ids: readonly number[]) => {
+      calls.push(['lossyCost', ids.length]);
+      return { nTokens: ids.length - 1, nRouted: 1000, dropped: 125, droppedMass: 0.05, meanKl: 0.0025 };
     },
     experts: async () => (nExperts === 0 ? null : { nSlots: 9, counts }),
     unload: async () => void calls.push(['unload']),

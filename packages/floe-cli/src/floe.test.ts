@@ -101,6 +101,7 @@ describe('floe run', () => {
     expect(JSON.parse(out())).toMatchObject({ text: 'SELECT 1;', ids: [5, 6], finish_reason: 'stop' });
     expect(JSON.parse(out()).experts).toEqual({
       ...{ hits: 7, misses: 3, evictions: 2, loads: 3, stallMs: 1.5, blockingWaits: 4, nTokens: 2, faultedLayers: 2 },
+      ...{ dropped: 0, droppedMass: 0 },
     });
     expect(calls[1]).toMatchObject(['chat', { temperature: 0 }]);
   });
@@ -308,6 +309,18 @@ describe('floe perplexity', () => {
       [100, 1],
       [100, 1],
     ]);
+  });
+  it('says with --drop-below what leaving experts out costs', async () => {
+    const file = join(folder, 'text.txt');
+    writeFileSync(file, 'abcdefgh'.repeat(128));
+    const { out, calls } = await type(['perplexity', model, file, '--drop-below', '0.25']);
+    expect(out()).toContain(
+      "left out 12.5% of the routed experts, 5.0% of the gates' weight: KL 2.50e-3 nats over 255 tokens",
+    );
+    expect(calls.find(([name]) => name === 'lossyCost')).toEqual(['lossyCost', 256]);
+    expect(calls[0]![2]).toMatchObject({ paging: { dropBelow: 0.25 } });
+    const refused = await type(['perplexity', model, file, '--drop-below', '2']);
+    expect(refused.err()).toContain('--drop-below is `2`.');
   });
   it('refuses a text of less than two windows, accepts one of two', async () => {
     expect((await perplexity(1023)).out()).toContain('The text has 1023 tokens; perplexity needs at least 1024.');

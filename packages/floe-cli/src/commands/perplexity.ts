@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { Model } from 'floe/node';
+import type { LossyCost, Model } from 'floe/node';
 import { parse, utf8 } from '../arguments.ts';
 import { pagingLoad, pagingOptions, pagingUsage } from '../budget.ts';
 import type { Command, Context } from '../command.ts';
@@ -7,14 +7,18 @@ import { UsageError } from '../failure.ts';
 import { StatusLine, withModel } from '../loading.ts';
 import { traceOption, traceUsage } from '../trace.ts';
 
+/** Tokens of which the price of leaving experts out is measured: each is decoded twice. */
+const LOSSY_TOKENS = 256;
+
 const usage = `floe perplexity MODEL.gguf FILE [options]: how well a model expects a text
 
-  --json                {"ppl", "n", "error", "window"}: n is the number of tokens scored
+  --json                {"ppl", "n", "error", "window", "lossy"}: n is the number of tokens scored
 ${pagingUsage}
 ${traceUsage}
 
 As llama-perplexity computes it: windows of 512 tokens (of the context, where that is smaller), of which the second
-half is scored. MODEL.gguf is a path or a URL, FILE a text.
+half is scored. MODEL.gguf is a path or a URL, FILE a text. It is always exact; with --drop-below it says besides what
+leaving experts out costs over the text's first ${LOSSY_TOKENS} tokens.
 `;
 
 const DEFAULT_WINDOW = 512;
@@ -38,15 +42,25 @@ export const perplexity: Command = {
       if (window < DEFAULT_WINDOW && !values.json) {
         context.terminal.err(`windows of ${window}, this model's context, instead of ${DEFAULT_WINDOW}\n`);
       }
-      const { ppl, error, n } = await score(model, await windowsOf(model, text, window), context);
+      const windows = await windowsOf(model, text, window);
+      const { ppl, error, n } = await score(model, windows, context);
+      const isLossy = Number(values['drop-below'] ?? 0) > 0;
+      const { signal } = context;
+      const lossy = isLossy ? await model.lossyCost(windows[0]!.slice(0, LOSSY_TOKENS), { signal }) : null;
       context.terminal.out(
         values.json
-          ? `${JSON.stringify({ ppl, n, error, window })}\n`
+          ? `${JSON.stringify({ ppl, n, error, window, ...(lossy ? { lossy } : {}) })}\n`
           : `perplexity ${ppl.toFixed(4)} ± ${error.toFixed(4)} over ${n} tokens, windows of ${window}\n`,
       );
+      if (lossy && !values.json) context.terminal.out(inWords(lossy));
     });
   },
 };
+
+function inWords({ dropped, nRouted, droppedMass, meanKl, nTokens }: LossyCost): string {
+  const share = `${((100 * dropped) / nRouted).toFixed(1)}% of the routed experts, ${(100 * droppedMass).toFixed(1)}% of the gates' weight`;
+  return `left out ${share}: KL ${meanKl.toExponential(2)} nats over ${nTokens} tokens\n`;
+}
 
 async function readText(path: string): Promise<Uint8Array> {
   try {

@@ -60,8 +60,9 @@ function noSystem(message: string): UsageError {
 async function pagingOf(model: Model) {
   const report = await model.experts();
   if (!report) return null;
-  const { hits, misses, evictions, loads, stallMs, blockingWaits, nTokens, faultedLayers } = report.counts;
-  return { hits, misses, evictions, loads, stallMs, blockingWaits, nTokens, faultedLayers };
+  const { hits, misses, evictions, loads, stallMs, blockingWaits, nTokens, faultedLayers, dropped, droppedMass } =
+    report.counts;
+  return { hits, misses, evictions, loads, stallMs, blockingWaits, nTokens, faultedLayers, dropped, droppedMass };
 }
 
 interface Answer {

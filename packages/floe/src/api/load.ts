@@ -14,6 +14,7 @@ import {
 import { type LateOptions, type ModelSource, type OpenedWeights, openWeights } from '../store/index.ts';
 import { ChatTemplate, createTokenizer, type Tokenizer, vocabularyFromMetadata } from '../text/index.ts';
 import { contextOf, divideMemory } from './budget.ts';
+import { invalid } from './check.ts';
 import { ExpertWatch } from './experts.ts';
 import { LocalModel } from './model.ts';
 import { recordTrace } from './record.ts';
@@ -31,6 +32,7 @@ export interface ThreadOptions extends LoadOptions {
 /** Opens a model in this thread: the header, a device, the weights, the kernels; then it is ready. */
 export async function loadInThread(host: Host, source: ModelSource, options: ThreadOptions = {}): Promise<Model> {
   const { signal } = options;
+  const dropBelow = dropBelowOf(options);
   const progress = progressReporter(source, options);
   progress({ phase: 'inspect', loaded: 0, total: 0 });
   // Before a byte is downloaded: a device that can't run it is the shorter disappointment.
@@ -49,7 +51,13 @@ export async function loadInThread(host: Host, source: ModelSource, options: Thr
       ...lateOptions(options),
       onProgress: progress,
     });
-    const model = await makeReady(host, device, opened, options, progress);
+    const model = await makeReady(
+      host,
+      device,
+      opened,
+      { ...options, paging: { ...options.paging, dropBelow } },
+      progress,
+    );
     progress({ phase: 'ready', loaded: opened.fileBytes, total: opened.fileBytes, notices: opened.weights.notices });
     return model;
   } catch (error) {
@@ -96,6 +104,7 @@ async function makeReady(
   device.throwIfFailed();
   const template = ChatTemplate.of(tokenizer, host);
   const info = infoOf(opened, plan, context, template !== null, device, memory.notices);
+  if (placed.experts) runner.decoder.dropBelow = options.paging?.dropBelow ?? 0;
   const watch = placed.experts && new ExpertWatch(runner, placed.experts, host.clock, options.onExperts);
   if (options.onTrace) recordTrace(runner, info.name, options.onTrace);
   return new LocalModel({ host, device, placed, runner, tokenizer, template, weights, info, watch });
@@ -121,6 +130,12 @@ function lateOptions({ download = 'first', budget }: LoadOptions): Partial<LateO
 function scheduleOf({ paging = {} }: LoadOptions): Partial<Schedule> {
   const { runAhead, group } = paging;
   return { ...(runAhead === undefined ? {} : { runAhead }), ...(group === undefined ? {} : { group }) };
+}
+
+/** @throws {RequestError} `request/invalid`: it is no share. */
+function dropBelowOf({ paging: { dropBelow = 0 } = {} }: LoadOptions): number {
+  if (dropBelow >= 0 && dropBelow <= 1) return dropBelow;
+  throw invalid('paging.dropBelow', String(dropBelow), 'a share from 0 to 1');
 }
 
 type Report = (step: Pick<LoadProgress, 'phase' | 'loaded' | 'total'> & Partial<Pick<LoadProgress, 'notices'>>) => void;

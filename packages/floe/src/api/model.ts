@@ -1,5 +1,12 @@
 import { RequestError, TextError } from '../errors/index.ts';
-import { type AnswerPart, type AnswerRequest, answer, type Runner, topLogprobs } from '../generate/index.ts';
+import {
+  type AnswerPart,
+  type AnswerRequest,
+  answer,
+  measureLoss,
+  type Runner,
+  topLogprobs,
+} from '../generate/index.ts';
 import type { Device } from '../gpu/index.ts';
 import type { Host } from '../host/index.ts';
 import type { PlacedModel } from '../model/index.ts';
@@ -15,6 +22,7 @@ import type {
   ChatCompletionRequest,
   CompletionRequest,
   ExpertsReport,
+  LossyCost,
   MemoryReport,
   Model,
   ModelInfo,
@@ -111,6 +119,25 @@ export class LocalModel implements Model {
   async experts(): Promise<ExpertsReport | null> {
     this.checkLoaded();
     return this.parts.watch?.report() ?? null;
+  }
+
+  async lossyCost(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<LossyCost> {
+    const { runner } = this.parts;
+    checkIds(ids, this.info.nVocab);
+    if (ids.length < 2) throw invalid('ids', `${ids.length} of them`, 'two or more');
+    if (runner.decoder.dropBelow === 0)
+      throw invalid(
+        'paging.dropBelow',
+        '0',
+        'a share above 0 when the model is loaded, or there is nothing to measure',
+      );
+    const life = this.signalOf(signal ? { signal } : {});
+    const leave = await this.enter(life);
+    try {
+      return await measureLoss(runner, ids, life);
+    } finally {
+      leave();
+    }
   }
 
   unload(): Promise<void> {

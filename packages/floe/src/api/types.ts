@@ -61,6 +61,12 @@ export interface PagingOptions {
   readonly group?: number;
   /** False: experts come only when they are wanted. */
   readonly prefetch?: boolean;
+  /**
+   * The one option that changes answers; 0, which is the default, leaves them exact. In decoding, an expert that is
+   * missing and has a smaller share of the gate's weight than this is left out instead of waited for; the likeliest
+   * never is. `experts()` counts how often that was and how much weight was dropped, `lossyCost()` measures its price.
+   */
+  readonly dropBelow?: number;
 }
 
 /** Where the experts are, and what paging did since the model was loaded. */
@@ -179,6 +185,18 @@ export interface PositionLogprobs {
   readonly next?: number;
 }
 
+/** What leaving experts out cost over a text. */
+export interface LossyCost {
+  readonly nTokens: number;
+  /** Routed pairs of a token and a rank, and those left out. */
+  readonly nRouted: number;
+  readonly dropped: number;
+  /** Share of the gates' weight that was left out, of all. */
+  readonly droppedMass: number;
+  /** Mean divergence KL(exact || lossy) of what would follow each id, in nats. */
+  readonly meanKl: number;
+}
+
 /** Where the memory went, in bytes. */
 export interface MemoryReport {
   /** On the GPU, by purpose: 'weights', 'experts', 'kv', 'activations', 'other'. */
@@ -242,6 +260,13 @@ export interface Model extends AsyncDisposable {
   memory(): Promise<MemoryReport>;
   /** Where the experts are and what paging did; null where the model has none. */
   experts(): Promise<ExpertsReport | null>;
+  /**
+   * What `paging.dropBelow` costs over a text: its ids are decoded one by one, with experts left out and with all. Which
+   * are missing depends on what has a slot now. Takes as long as two answers, and a row of logits of memory for each id.
+   *
+   * @throws {RequestError} `request/invalid`: the model was loaded without it, or has no experts; fewer than two ids.
+   */
+  lossyCost(ids: readonly number[], options?: { signal?: AbortSignal }): Promise<LossyCost>;
   /** Gives back everything the model holds. A second call does nothing. */
   unload(): Promise<void>;
 }

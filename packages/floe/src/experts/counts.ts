@@ -24,6 +24,9 @@ export interface ExpertCounts {
   guesses: number;
   usefulGuesses: number;
   uselessGuesses: number;
+  /** Routed pairs that were left out since their expert was missing (lossy mode), and their shares of the gate's weight. */
+  dropped: number;
+  droppedMass: number;
   /** Of the experts routed to, and of those that were missed: how many the guess had named. */
   foreseen: number;
   foreseenMisses: number;
@@ -49,6 +52,8 @@ export function newCounts(nLayers: number): ExpertCounts {
     guesses: 0,
     usefulGuesses: 0,
     uselessGuesses: 0,
+    dropped: 0,
+    droppedMass: 0,
     foreseen: 0,
     foreseenMisses: 0,
     foreseeable: 0,

@@ -5,6 +5,7 @@ import { type Device, type Graph, type PendingRead, Readback, type ReadPart } fr
 import type { Clock } from '../host/index.ts';
 import { ABSENT, NO_FAULT } from '../kernels/index.ts';
 import { type Activations, ROUTING_PARTS, type StepCuts } from '../model/index.ts';
+import { droppedRanks, sharesOf } from './dropped.ts';
 import { Foresight } from './foresight.ts';
 import type { AdaptiveSchedule, Schedule } from './schedule.ts';
 
@@ -40,9 +41,18 @@ interface Arrived {
   readonly atMs: number;
 }
 
+/** A layer that misses some of the experts it chose. */
+interface Missed {
+  readonly layer: number;
+  readonly keys: number[];
+  readonly weights: Float32Array;
+}
+
 /** One layer's routes: the experts chosen, whether one was absent, and the guess at a later layer's. */
 interface NotedRoutes {
   readonly keys: number[];
+  /** Unnormalised, by rank. */
+  readonly weights: Float32Array;
   /** Whether each would have been absent but for a guess. */
   readonly routed: readonly { readonly key: number; readonly wasAbsent: boolean }[];
   readonly missing: boolean;
@@ -56,6 +66,8 @@ export class Decoder {
   private readonly readback: Readback;
   /** Hears of each token's routes. */
   onRoutes: (routes: TokenRoutes) => void = () => {};
+  /** Missing experts of a smaller share of the gate's weight are left out; 0: none ever is. */
+  dropBelow = 0;
 
   constructor(
     private readonly device: Device,
@@ -165,7 +177,25 @@ export class Decoder {
       const byGuess = experts.routed(layer, key, isHit);
       return { key, wasAbsent: !isHit || byGuess };
     });
-    return { keys, routed, missing: slots.includes(ABSENT), guess };
+    return { keys, weights, routed, missing: slots.includes(ABSENT), guess };
+  }
+
+  /**
+   * Tells the GPU where a layer's experts lie, where that is not what its look-up would find: those left out have no slot
+   * and no weight.
+   */
+  placeWithout(layer: number, keys: readonly number[], weights: Float32Array, left: readonly boolean[]): void {
+    const { pager, counts } = this.cache;
+    const { slots, weights: weightsView } = this.s.experts!.stepRoutes[layer]!;
+    for (const [rank, share] of sharesOf(weights).entries()) {
+      if (!left[rank]) continue;
+      counts.dropped++;
+      counts.droppedMass += share;
+    }
+    const placed = Uint32Array.from(keys, (key, rank) => (left[rank] ? ABSENT : pager.slotOf[key]!));
+    const weighted = weights.map((weight, rank) => (left[rank] ? 0 : weight));
+    this.device.write(slots.buffer, slots.offset, new Uint8Array(placed.buffer));
+    this.device.write(weightsView.buffer, weightsView.offset, new Uint8Array(weighted.buffer));
   }
 
   emptyRoutes(): TokenRoutes {
@@ -266,21 +296,20 @@ class Step {
   }
 
   /** The first layer of a read that misses an expert, with all it wants. */
-  private learn({ first, end }: Read, bytes: ArrayBuffer): { layer: number; keys: number[] } | null {
+  private learn({ first, end }: Read, bytes: ArrayBuffer): Missed | null {
     for (let layer = first; layer < end; layer++) {
-      const { keys, routed, missing, guess } = this.decoder.note(this.routes, bytes, layer, first);
+      const { keys, weights, routed, missing, guess } = this.decoder.note(this.routes, bytes, layer, first);
       this.foresight.check(layer, routed);
       this.foresight.note(layer, guess);
-      if (missing) return { layer, keys };
+      if (missing) return { layer, keys, weights };
       this.nKnown = layer + 1;
     }
     return null;
   }
 
   /** Brings a layer's experts in and puts the step back to where it needs them. */
-  private async bring(missed: { layer: number; keys: number[] }, signal: AbortSignal | undefined): Promise<void> {
+  private async bring({ layer, keys, weights }: Missed, signal: AbortSignal | undefined): Promise<void> {
     const { decoder } = this;
-    const { layer, keys } = missed;
     const cut = this.program.cuts.layers[layer]!;
     // What was queued behind the miss has fallen through; its read-backs bring nothing.
     this.reads = [];
@@ -290,12 +319,17 @@ class Step {
     const { counts } = decoder.cache;
     counts.faultedLayers++;
     counts.blockingWaits++;
-    this.release = await decoder.cache.bring(keys, signal);
+    const left = droppedRanks(decoder.cache, keys, weights, decoder.dropBelow);
+    this.release = await decoder.cache.bring(
+      keys.filter((_, rank) => !left[rank]),
+      signal,
+    );
     counts.stallMs += decoder.time.now() - startMs;
     // Behind everything that fell through, and before what is submitted next.
     decoder.clearFault();
     if (this.at < cut.experts) this.sendRest(layer);
-    this.again = [[cut.route, cut.route + 1]];
+    if (left.includes(true)) decoder.placeWithout(layer, keys, weights, left);
+    else this.again = [[cut.route, cut.route + 1]];
     this.at = cut.experts;
     this.nRouted = layer + 1;
     this.nKnown = layer + 1;

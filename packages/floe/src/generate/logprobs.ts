@@ -43,6 +43,17 @@ function logSumExp(logits: Float32Array, position: number): number {
   });
 }
 
+/** KL(p || q) in nats of the distributions of two rows of logits, in float64. */
+export function klDivergence(p: Float32Array, q: Float32Array): number {
+  const [pSum, qSum] = [logSumExp(p, 0), logSumExp(q, 0)];
+  let divergence = 0;
+  for (let id = 0; id < p.length; id++) {
+    const logprob = p[id]! - pSum;
+    divergence += Math.exp(logprob) * (logprob - (q[id]! - qSum));
+  }
+  return divergence;
+}
+
 /** Up to here, inserting each id among the likeliest so far is cheaper than sorting a vocabulary. */
 const FEW = 64;
 

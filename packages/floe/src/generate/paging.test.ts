@@ -12,7 +12,7 @@ import { type Device, type DeviceOptions, openDevice, readBuffer } from '../gpu/
 import { systemClock } from '../host/index.ts';
 import { type GpuBudget, placeModel, planMemory, planModel } from '../model/index.ts';
 import { packRecord, type RecordPlan } from '../store/index.ts';
-import { Runner } from './index.ts';
+import { measureLoss, Runner } from './index.ts';
 import type { Schedule } from './schedule.ts';
 
 const root = resolve(import.meta.dirname, '../../../..');
@@ -26,6 +26,7 @@ interface Setting {
   readonly schedule?: Partial<Schedule>;
   readonly policy?: CachePolicy;
   readonly prefetch?: boolean;
+  readonly dropBelow?: number;
   readonly poolBytes?: number;
   readonly prompt?: readonly number[];
   readonly nDecoded?: number;
@@ -62,6 +63,7 @@ async function answer(bytes: Uint8Array, setting: Setting, options: DeviceOption
   });
   await placed.experts!.fillMemory(new AbortController().signal);
   const runner = new Runner(device, placed, CONTEXT, systemClock, setting.schedule, setting.prefetch ?? false);
+  runner.decoder.dropBelow = setting.dropBelow ?? 0;
   const { prompt = PROMPT, nDecoded = 12 } = setting;
   const logits = async () => new Uint32Array(await readBuffer(device, runner.s.logits.buffer, 0, plan.nVocab * 4));
   const outcome: Outcome = { ids: [], logits: [], counts: placed.experts!.counts, mapped: 0 };
@@ -74,6 +76,23 @@ async function answer(bytes: Uint8Array, setting: Setting, options: DeviceOption
   device.throwIfFailed();
   await runner.destroy();
   return outcome;
+}
+
+/** A conversation with the fewest slots, and a store that can fail. */
+async function conversation(bytes: Uint8Array) {
+  const device = await deviceOf({});
+  const plan = planModel(
+    await readGguf({ sizeBytes: bytes.length, read: async (at, n) => bytes.subarray(at, at + n) }),
+  );
+  const store = { fails: false, hangs: false, nFailed: 0 };
+  const read = async (record: RecordPlan, signal?: AbortSignal) => {
+    if (store.hangs) await orAborted(new Promise(() => {}), signal);
+    if (!store.fails) return packRecord(record, async (at, n) => bytes.subarray(at, at + n));
+    store.nFailed++;
+    throw new ExpertsError('experts/absent', `${record.key} can't be fetched`, { remedy: 'none', retryable: true });
+  };
+  const placed = await placeModel(device, plan, { read }, { slots: planMemory(plan, CONTEXT, 'min').slots });
+  return { runner: new Runner(device, placed, CONTEXT, systemClock), store };
 }
 
 /** As a store reads: a moment later. */
@@ -225,6 +244,57 @@ describe('arctic, random', () => {
     expect([...other.experts!.pager.named()]).toEqual([...fresh.experts!.pager.named()]);
   });
 
+  describe('with missing experts left out', () => {
+    const setting = { gpu: 'min', schedule: { runAhead: 0 } } as const;
+
+    it('is exact at 0, and where none is missing', async () => {
+      const expected = await answer(file, {});
+      const exact = await answer(file, { ...setting, dropBelow: 0 });
+      expect(exact.logits).toEqual(expected.logits);
+      expect([exact.counts.dropped, exact.counts.droppedMass]).toEqual([0, 0]);
+      const resident = await answer(file, { dropBelow: 1 });
+      expect(resident.logits).toEqual(expected.logits);
+      expect(resident.counts.dropped).toBe(0);
+    });
+
+    it('waits at 1 for none but the likeliest', async () => {
+      const exact = await answer(file, setting);
+      const { counts, logits } = await answer(file, { ...setting, dropBelow: 1 });
+      expect(logits).not.toEqual(exact.logits);
+      expect(counts.dropped).toBeGreaterThan(0);
+      // Of two experts the second has at most half of the weight.
+      expect(counts.droppedMass / counts.dropped).toBeGreaterThan(0);
+      expect(counts.droppedMass / counts.dropped).toBeLessThanOrEqual(0.5);
+      const prompt = (await answer(file, { ...setting, nDecoded: 0 })).counts;
+      const decoded = (key: 'loads' | 'misses') => counts[key] - prompt[key];
+      // A missing expert is loaded or left out, and none is left out that was loaded.
+      expect(decoded('loads') + counts.dropped).toBe(decoded('misses'));
+      expect(decoded('loads')).toBeLessThanOrEqual(12 * shape.nLayers);
+    });
+
+    it('leaves out more the higher the bound is', async () => {
+      const dropped = [];
+      for (const dropBelow of [0.1, 0.3, 0.5])
+        dropped.push((await answer(file, { ...setting, dropBelow })).counts.dropped);
+      expect(dropped).toEqual([...dropped].sort((a, b) => a - b));
+      expect(new Set(dropped).size).toBeGreaterThan(1);
+    });
+
+    it('costs some divergence over a text, and none at 0', async () => {
+      const { runner } = await conversation(file);
+      const ids = PROMPT;
+      runner.decoder.dropBelow = 1;
+      const cost = await measureLoss(runner, ids);
+      expect(cost).toMatchObject({ nTokens: ids.length - 1, nRouted: (ids.length - 1) * shape.nLayers * 2 });
+      expect(cost.dropped).toBeGreaterThan(0);
+      expect(cost.meanKl).toBeGreaterThan(1e-4);
+      expect(cost.droppedMass).toBeGreaterThan(0);
+      expect(runner.decoder.dropBelow).toBe(1);
+      runner.decoder.dropBelow = 0;
+      expect(await measureLoss(runner, ids)).toMatchObject({ dropped: 0, droppedMass: 0, meanKl: 0 });
+    });
+  });
+
   it('control: other weights give other bits', async () => {
     const other = randomModel(options({ architecture: 'arctic', nExperts: 16, nExpertsUsed: 2, seed: 33 }));
     expect((await answer(other, {})).logits).not.toEqual((await answer(file, {})).logits);
@@ -278,22 +348,6 @@ describe('where an expert does not come', () => {
     runner.rewind(0);
     expect(await decodeIds(runner, 8)).toEqual(expected);
   });
-
-  async function conversation(bytes: Uint8Array) {
-    const device = await deviceOf({});
-    const plan = planModel(
-      await readGguf({ sizeBytes: bytes.length, read: async (at, n) => bytes.subarray(at, at + n) }),
-    );
-    const store = { fails: false, hangs: false, nFailed: 0 };
-    const read = async (record: RecordPlan, signal?: AbortSignal) => {
-      if (store.hangs) await orAborted(new Promise(() => {}), signal);
-      if (!store.fails) return packRecord(record, async (at, n) => bytes.subarray(at, at + n));
-      store.nFailed++;
-      throw new ExpertsError('experts/absent', `${record.key} can't be fetched`, { remedy: 'none', retryable: true });
-    };
-    const placed = await placeModel(device, plan, { read }, { slots: planMemory(plan, CONTEXT, 'min').slots });
-    return { runner: new Runner(device, placed, CONTEXT, systemClock), store };
-  }
 
   async function decodeIds(runner: Runner, n: number, signal?: AbortSignal): Promise<number[]> {
     const ids = [await (await runner.prefill(PROMPT, GREEDY, 0, () => {}, signal)).wait()];

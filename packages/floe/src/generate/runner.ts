@@ -1,5 +1,5 @@
 /** Runs steps of one conversation: tokens in, logits or a sampled id out. */
-import { ContextError } from '../errors/index.ts';
+import { ContextError, throwIfAborted } from '../errors/index.ts';
 import { type Device, type Graph, Recorder, readBuffer, whole } from '../gpu/index.ts';
 import type { Clock } from '../host/index.ts';
 import { argmax, sample, WIDE_TOKENS } from '../kernels/index.ts';
@@ -123,14 +123,15 @@ export class Runner {
     });
   }
 
-  /** One decode step. Its input is the id the step before picked, which never leaves the GPU. */
-  async decode(picking: Picking, u: number, signal?: AbortSignal): Promise<PendingId> {
+  /** One decode step. Its input is the id the step before picked, which never leaves the GPU; or one that is given. */
+  async decode(picking: Picking, u: number, signal?: AbortSignal, given?: number): Promise<PendingId> {
     const complete = this.model.experts?.allResident ?? true;
     const program = await this.decodeProgram(picking.kind, complete ? 0 : this.guessAhead());
     const position = this.length++;
     const write = () => {
       this.writeSampling(picking, u);
       this.writePositions(position, 1);
+      if (given !== undefined) this.device.write(this.s.tokens.buffer, 0, bytesOf(Uint32Array.of(given)));
     };
     if (complete) {
       write();
@@ -169,6 +170,18 @@ export class Runner {
         for (let row = 0; row * stride * 4 < bytes.byteLength; row++)
           yield new Float32Array(bytes, row * stride * 4, nVocab);
       }
+    }
+  }
+
+  /** Logits [nVocab] after each of `ids` but the first, each by a decode step of its own, from an empty cache. */
+  async *replay(ids: readonly number[], signal?: AbortSignal): AsyncGenerator<Float32Array> {
+    const { nVocab } = this.model.plan;
+    this.rewind(0);
+    await (await this.prefill(ids.slice(0, 1), { kind: 'greedy' }, 0, () => throwIfAborted(signal), signal)).wait();
+    for (const id of ids.slice(1)) {
+      throwIfAborted(signal);
+      await (await this.decode({ kind: 'greedy' }, 0, signal, id)).wait();
+      yield new Float32Array(await readBuffer(this.device, this.s.logits.buffer, 0, nVocab * 4));
     }
   }
 

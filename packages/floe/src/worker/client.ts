@@ -6,6 +6,7 @@ import type {
   ChatCompletionRequest,
   ExpertsReport,
   LoadOptions,
+  LossyCost,
   MemoryReport,
   Model,
   ModelInfo,
@@ -165,6 +166,10 @@ class WorkerModel implements Model {
 
   experts(): Promise<ExpertsReport | null> {
     return this.link.call(undefined, (worker) => worker.experts());
+  }
+
+  lossyCost(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<LossyCost> {
+    return this.link.call(signal, (worker, call) => worker.lossyCost(call, ids));
   }
 
   unload(): Promise<void> {

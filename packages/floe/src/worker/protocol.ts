@@ -7,6 +7,7 @@ import type {
   ExpertsReport,
   LoadOptions,
   LoadProgress,
+  LossyCost,
   MemoryReport,
   ModelInfo,
   PositionLogprobs,
@@ -48,6 +49,7 @@ export interface WorkerFace {
   logprobs(call: number, ids: readonly number[], top: number): Promise<Outcome<PositionLogprobs[]>>;
   memory(): Promise<Outcome<MemoryReport>>;
   experts(): Promise<Outcome<ExpertsReport | null>>;
+  lossyCost(call: number, ids: readonly number[]): Promise<Outcome<LossyCost>>;
   unload(): Promise<Outcome<null>>;
   /** Takes the lock whose release tells the page that this worker is gone; resolves once it is held. */
   holdAlive(lock: string): Promise<void>;

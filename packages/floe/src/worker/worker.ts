@@ -86,6 +86,7 @@ const face: WorkerFace = {
   logprobs: (call, ids, top) => outcomeOf(() => abortable(call, (signal) => loaded().logprobs(ids, { top, signal }))),
   memory: () => outcomeOf(() => loaded().memory()),
   experts: () => outcomeOf(() => loaded().experts()),
+  lossyCost: (call, ids) => outcomeOf(() => abortable(call, (signal) => loaded().lossyCost(ids, { signal }))),
   unload: () =>
     outcomeOf(async () => {
       await model?.unload();
