@@ -17,6 +17,7 @@ import {
   recordHead,
   recordSpan,
   ropeAngles,
+  ropeTablesOf,
 } from '../packages/floe/src/model/index.ts';
 import { packRecord } from '../packages/floe/src/store/index.ts';
 import { jobsOf } from './graphs.ts';
@@ -106,7 +107,7 @@ async function breakdown(device: Device, model: PlacedModel, name: string, nToke
   device.write(s.tokens.buffer, 0, bytesOf(slots.map((slot) => slot + 300)));
   device.write(s.cacheSlots.buffer, 0, bytesOf(slots));
   device.write(s.nKeys.buffer, 0, bytesOf(slots.map((slot) => slot + 1)));
-  device.write(s.angles.buffer, 0, bytesOf(ropeAngles(plan.shape, model.ropeFreqs, first, nTokens)));
+  device.write(s.angles.buffer, 0, bytesOf(ropeAngles(ropeTablesOf(model, CONTEXT)[0]!, first, nTokens)));
   const sampled = device.buffers.storage('other', 'sampled', 256);
   const { graph, jobs } = await jobsOf(device, s.fault, (rec) => {
     if (nTokens === 1) recordDecode(rec, model, kv, s);

@@ -2,6 +2,7 @@
 import type { ExpertCache, LayerCosts } from '../packages/floe/src/experts/index.ts';
 import { type Device, Readback } from '../packages/floe/src/gpu/index.ts';
 import { NO_FAULT } from '../packages/floe/src/kernels/index.ts';
+import { routesFromInput } from '../packages/floe/src/model/index.ts';
 import type { Stepper } from './pagingStepper.ts';
 
 /** Of a layer, and of what a token takes outside all layers: embedding, head, the choice of the next token. */
@@ -59,7 +60,7 @@ export class CostMeter {
       readBackMs,
       uploadMs: withUploads.uploadMs || (await this.time(stepper, [[0, cuts.end]], 8)).uploadMs,
       uploadQueueMs: await this.uploadQueueMs(submitMs + (await this.doneMs())),
-      routesFromInput: stepper.model.plan.feedForward === 'denseBesideExperts',
+      routesFromInput: routesFromInput(stepper.model.plan),
     };
   }
 

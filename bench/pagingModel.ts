@@ -88,8 +88,8 @@ export function unplace(device: Device, { layers, slots, tokenEmbd, output, outp
   if (slots) buffers.add(slots.pageTable.buffer);
   for (const layer of layers) {
     for (const { buffer } of [layer.attnNorm, layer.ffnNorm, layer.experts!.norm!]) buffers.add(buffer);
-    const { attnQkv, attnOutput, dense, experts } = layer;
-    const matrices = [...attnQkv, attnOutput, dense!.gateUp, dense!.down, experts!.gateInp];
+    const { attnQkv, attnOutput, mlp, experts } = layer;
+    const matrices = [...attnQkv, attnOutput, mlp!.gateUp, mlp!.down, experts!.gateInp];
     for (const { record } of matrices) buffers.add(record.buffer);
     for (const { view } of experts!.gateUp.pools) buffers.add(view.buffer);
   }

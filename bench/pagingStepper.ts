@@ -5,7 +5,7 @@ import { Runner, type Schedule } from '../packages/floe/src/generate/index.ts';
 import { type Device, Recorder, readBuffer, whole } from '../packages/floe/src/gpu/index.ts';
 import { systemClock } from '../packages/floe/src/host/index.ts';
 import { argmax } from '../packages/floe/src/kernels/index.ts';
-import { type PlacedModel, recordDecode, ropeAngles } from '../packages/floe/src/model/index.ts';
+import { type PlacedModel, recordDecode, ropeAngles, ropeTablesOf } from '../packages/floe/src/model/index.ts';
 import { CONTEXT } from './pagingModel.ts';
 import { type Replay, ReplayRecorder } from './pagingReplay.ts';
 
@@ -69,7 +69,7 @@ export class Stepper {
     if (id !== undefined) write(s.tokens, Uint32Array.of(id));
     write(s.cacheSlots, Uint32Array.of(this.position));
     write(s.nKeys, Uint32Array.of(this.position + 1));
-    write(s.angles, ropeAngles(this.model.plan.shape, this.model.ropeFreqs, this.position, 1));
+    write(s.angles, ropeAngles(ropeTablesOf(this.model, this.runner.contextLength)[0]!, this.position, 1));
     this.position++;
     if (how === 'whole') return this.decoder.submit(this.program).wait();
     return this.decoder.run(this.program);

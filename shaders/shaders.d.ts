@@ -140,6 +140,11 @@ declare module '#shaders/parts/output_swiglu.wgsl' {
   export default shader;
 }
 
+declare module '#shaders/parts/pairs_halves.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
 declare module '#shaders/parts/pairs_interleaved.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;

@@ -9,9 +9,9 @@ import type { Runner } from '../generate/index.ts';
  */
 export function recordTrace(runner: Runner, model: string, onTrace: (bytes: Uint8Array) => void): void {
   const { shape, layers } = runner.model.plan;
-  const { nLayers, nExperts, nExpertsUsed } = shape;
-  if (nExperts === 0) return;
-  const slotBytes = layers.map(({ experts }) => experts!.records[0]!.sizeBytes);
+  const { nRoutedLayers: nLayers, nExperts, nExpertsUsed } = shape;
+  if (nLayers === 0) return;
+  const slotBytes = layers.flatMap(({ experts }) => experts?.records[0]?.sizeBytes ?? []);
   onTrace(encodeTraceShape({ model, nLayers, nExperts, nExpertsUsed, slotBytes }));
 
   const { decoder } = runner;

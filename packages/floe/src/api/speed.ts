@@ -9,7 +9,7 @@ import {
   TRACE_RECIPES,
   type Trace,
 } from '../experts/index.ts';
-import type { ModelPlan } from '../model/index.ts';
+import { denseRecords, type ModelPlan, routesFromInput } from '../model/index.ts';
 import type { RecordPlan } from '../store/index.ts';
 
 /** Bytes a second. */
@@ -137,7 +137,7 @@ function meanExpertBytes(plan: ModelPlan): number {
 function costsOf(plan: ModelPlan, rates: PlanRates, secondsPerByte: number): LayerCosts {
   const expertBytes = meanExpertBytes(plan);
   const { nLayers, nExpertsUsed } = plan.shape;
-  const dense = plan.layers.flatMap(({ experts: _, ...records }) => denseOf(records));
+  const dense = plan.layers.flatMap(({ experts: _, ...rest }) => denseRecords(rest));
   const routers = plan.layers.flatMap(({ experts }) => (experts ? [experts.gateInp] : []));
   return {
     denseMs: gpuMs(dense, rates) / nLayers,
@@ -149,12 +149,8 @@ function costsOf(plan: ModelPlan, rates: PlanRates, secondsPerByte: number): Lay
     uploadMs: expertBytes * (1 / rates.upload + secondsPerByte) * 1000,
     // Read from staging and written to the slot.
     uploadQueueMs: ((2 * expertBytes) / rates.gpu) * 1000,
-    routesFromInput: plan.feedForward === 'denseBesideExperts',
+    routesFromInput: routesFromInput(plan),
   };
-}
-
-function denseOf({ attnNorm, attnQkv, attnOutput, ffnNorm, dense }: Omit<ModelPlan['layers'][number], 'experts'>) {
-  return [attnNorm, attnQkv, attnOutput, ffnNorm, ...(dense ? [dense.gateUp, dense.down] : [])];
 }
 
 function gpuMs(records: readonly RecordPlan[], rates: PlanRates): number {

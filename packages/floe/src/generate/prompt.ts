@@ -9,7 +9,7 @@ import { ABSENT } from '../kernels/index.ts';
 import type { Activations, SpanCuts, StepSizes } from '../model/index.ts';
 import { rowStride } from '../quant/index.ts';
 
-/** A recorded chunk: layer l is the dispatches from [l] to [l + 1]. */
+/** A recorded chunk, cut behind each layer with experts: up to that of layer l it is the dispatches from [l] to [l + 1]. */
 export interface ChunkProgram {
   readonly graph: Graph;
   readonly borders: readonly number[];
@@ -55,7 +55,7 @@ export class PromptRunner {
   constructor(
     private readonly device: Device,
     private readonly s: Activations,
-    private readonly shape: { readonly nLayers: number; readonly modelDim: number },
+    private readonly shape: { readonly nRoutedLayers: number; readonly modelDim: number },
     private readonly experts: ExpertCache | null,
     private readonly clock: Clock,
   ) {
@@ -105,7 +105,7 @@ export class PromptRunner {
     const recorded = await Promise.all(chunks.map(({ nTokens }) => programs.chunk(nTokens)));
     const span = await programs.span(nTokens);
     let written = -1;
-    for (let layer = 0; layer < this.shape.nLayers; layer++) {
+    for (let layer = 0; layer < this.shape.nRoutedLayers; layer++) {
       for (const [i, chunk] of chunks.entries()) {
         hooks.beforeUnit();
         if (written !== i) hooks.writeChunk(first + chunk.first, chunk.nTokens);

@@ -6,13 +6,17 @@ import { argmax, sample, WIDE_TOKENS } from '../kernels/index.ts';
 import { KvCache } from '../kv/index.ts';
 import {
   type Activations,
+  denseRecords,
   makeActivations,
   type PlacedModel,
+  type RopeFrequencies,
   recordChunk,
   recordDecode,
   recordHead,
   recordSpan,
   ropeAngles,
+  ropeTablesOf,
+  routesFromInput,
   stepSizes,
 } from '../model/index.ts';
 import { rowStride } from '../quant/index.ts';
@@ -55,6 +59,7 @@ export class Runner {
   private readonly programs = new Map<string, Promise<{ readonly graph: Graph }>>();
   private readonly sampled: GPUBuffer;
   private readonly sampling: GPUBuffer;
+  private readonly ropeTables: readonly RopeFrequencies[];
   private chunkTokens: number;
   private promptTokens = 0;
   /** The step that may miss experts and runs by itself; the next one begins behind it. */
@@ -74,11 +79,12 @@ export class Runner {
     private readonly prefetch = true,
   ) {
     const { plan, experts } = model;
+    this.ropeTables = ropeTablesOf(model, contextLength);
     this.kv = new KvCache(device, plan.shape, contextLength);
     this.s = makeActivations(device, plan, stepSizes(plan, contextLength));
     this.sampled = device.buffers.storage('activations', 'sampled', 256);
     this.sampling = device.buffers.storage('activations', 'sampling', 256);
-    this.schedule = new AdaptiveSchedule(plan.shape.nLayers, hidingShare(model), schedule);
+    this.schedule = new AdaptiveSchedule(plan.shape.nRoutedLayers, hidingShare(model), schedule);
     this.decoder = new Decoder(device, this.s, this.sampled, experts, this.schedule, clock);
     this.prompts = new PromptRunner(device, this.s, plan.shape, experts, clock);
     const { chunkTokens } = this.s.sizes;
@@ -340,16 +346,16 @@ export class Runner {
     const slots = Uint32Array.from({ length: nTokens }, (_, i) => first + i);
     this.device.write(this.s.cacheSlots.buffer, 0, bytesOf(slots));
     this.device.write(this.s.nKeys.buffer, 0, bytesOf(slots.map((slot) => slot + 1)));
-    const angles = ropeAngles(this.model.plan.shape, this.model.ropeFreqs, first, nTokens);
+    const angles = ropeAngles(this.ropeTables[0]!, first, nTokens);
     this.device.write(this.s.angles.buffer, 0, bytesOf(angles));
   }
 }
 
 /** How much of a layer's bytes, and so about of its time, comes behind the routing and needs no experts. */
 function hidingShare({ plan }: PlacedModel): number {
-  if (plan.feedForward !== 'denseBesideExperts') return 0;
-  const { attnQkv, attnOutput, dense, experts } = plan.layers[0]!;
-  const hiding = [attnQkv, attnOutput, dense!.gateUp, dense!.down].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  if (!routesFromInput(plan)) return 0;
+  const { experts, ...hidden } = plan.layers[0]!;
+  const hiding = denseRecords(hidden).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   return hiding / (hiding + plan.shape.nExpertsUsed * (experts?.records[0]?.sizeBytes ?? 0));
 }
 

@@ -17,6 +17,8 @@ export interface AttentionArgs {
   readonly qStride: number;
   readonly nCacheSlots: number;
   readonly nTokens: number;
+  /** Of q · k; default 1 / sqrt(headDim). */
+  readonly scale?: number;
   readonly stage: number;
 }
 
@@ -30,7 +32,7 @@ export function attention(rec: Recorder, a: AttentionArgs): void {
   const HEAD_VECTORS = headDim / 4;
   const dispatch = {
     bindings: { q: a.q, kCache: a.kCache, vCache: a.vCache, nKeys: a.nKeys, y: a.y },
-    params: { nTokens, nHeads, nKvHeads, nCacheSlots, qStride, scale: 1 / Math.sqrt(headDim), stage },
+    params: { nTokens, nHeads, nKvHeads, nCacheSlots, qStride, scale: a.scale ?? 1 / Math.sqrt(headDim), stage },
   };
   if (rec.device.family === 'thread') {
     const HEADS = headsTogether(nHeads / nKvHeads);

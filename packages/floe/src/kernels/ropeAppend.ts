@@ -1,11 +1,15 @@
+import pairsHalves from '#shaders/parts/pairs_halves.wgsl';
 import pairsInterleaved from '#shaders/parts/pairs_interleaved.wgsl';
 import ropeAppendWgsl from '#shaders/ropeAppend.wgsl';
 import type { BufferView, Recorder, ShaderPart } from '../gpu/index.ts';
 
 /** Which dimensions of a head turn together. */
-export type RopePairs = 'interleaved';
+export type RopePairs = 'interleaved' | 'halves';
 
-const pairsParts: Readonly<Record<RopePairs, ShaderPart>> = { interleaved: pairsInterleaved };
+const pairsParts: Readonly<Record<RopePairs, ShaderPart>> = {
+  interleaved: pairsInterleaved,
+  halves: pairsHalves,
+};
 
 export interface AttentionShape {
   readonly nHeads: number;

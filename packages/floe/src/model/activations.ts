@@ -1,6 +1,7 @@
 import { BINDING_ALIGNMENT, type BufferView, type Device, roundUp, whole } from '../gpu/index.ts';
 import { NO_FAULT, type Route } from '../kernels/index.ts';
 import { rowStride } from '../quant/index.ts';
+import type { ModelShape } from './architecture.ts';
 import type { ModelPlan } from './plan.ts';
 
 /** How many rows each buffer of a runner has. They are of the model and its context, never of a memory budget. */
@@ -40,7 +41,7 @@ export interface Activations {
 }
 
 export interface ExpertActivations {
-  /** What a decode step chose, layer after layer: ids, weights, slots, and a guess at a later layer's ids. */
+  /** What a decode step chose, layer with experts after layer with experts: ids, weights, slots, and a guess at a later layer's ids. */
   readonly routing: BufferView;
   /** Of each of these parts; a layer has ROUTING_PARTS. */
   readonly routingPartBytes: number;
@@ -73,7 +74,7 @@ export const ROUTING_PARTS = 4;
 /** The bytes of every buffer `makeActivations` makes, by name: known before there is a device. */
 export function activationBytes(plan: ModelPlan, sizes: StepSizes): Readonly<Record<string, number>> {
   const { shape, nVocab } = plan;
-  const { nLayers, nHeads, nKvHeads, headDim, modelDim, ffDim, expertDim, nExperts, nExpertsUsed, ropeDim } = shape;
+  const { nHeads, headDim, valueDim, modelDim, ffDim, expertDim, nExperts, nExpertsUsed, ropeDim } = shape;
   const { chunkTokens, spanTokens, logitRows } = sizes;
   const values = (n: number) => roundUp(Math.max(4, n * 4), BINDING_ALIGNMENT);
   const rows = (dim: number, nRows = chunkTokens) => values(nRows * rowStride(dim));
@@ -85,9 +86,9 @@ export function activationBytes(plan: ModelPlan, sizes: StepSizes): Readonly<Rec
     nKeys: values(chunkTokens),
     x: rows(modelDim),
     h: rows(modelDim),
-    qkv: rows((nHeads + 2 * nKvHeads) * headDim),
+    qkv: rows(qkvDim(shape)),
     q: rows(nHeads * headDim),
-    attn: rows(nHeads * headDim),
+    attn: rows(nHeads * valueDim),
     ff: rows(ffDim),
     expertIn: rows(modelDim),
     routerLogits: rows(nExperts),
@@ -95,10 +96,10 @@ export function activationBytes(plan: ModelPlan, sizes: StepSizes): Readonly<Rec
     logits: rows(nVocab, logitRows),
     fault: values(1),
   };
-  if (nExperts === 0) return common;
+  if (shape.nRoutedLayers === 0) return common;
   return {
     ...common,
-    routing: nLayers * ROUTING_PARTS * roundUp(nExpertsUsed * 4, BINDING_ALIGNMENT),
+    routing: shape.nRoutedLayers * ROUTING_PARTS * roundUp(nExpertsUsed * 4, BINDING_ALIGNMENT),
     guessLogits: rows(nExperts, 1),
     chunkIds: values(chunkTokens * nExpertsUsed),
     chunkWeights: values(chunkTokens * nExpertsUsed),
@@ -115,6 +116,11 @@ export function activationBytes(plan: ModelPlan, sizes: StepSizes): Readonly<Rec
   };
 }
 
+/** Values of a token's q, k and v, side by side. */
+function qkvDim({ nHeads, nKvHeads, headDim, valueDim }: ModelShape): number {
+  return (nHeads + nKvHeads) * headDim + nKvHeads * valueDim;
+}
+
 /** Allocates what a runner writes. */
 export function makeActivations(device: Device, plan: ModelPlan, sizes: StepSizes): Activations {
   const made = new Map(
@@ -125,7 +131,6 @@ export function makeActivations(device: Device, plan: ModelPlan, sizes: StepSize
   );
   const view = (name: string) => made.get(name)!;
   device.write(view('fault').buffer, 0, new Uint8Array(new Uint32Array([NO_FAULT]).buffer));
-  const { nHeads, nKvHeads, headDim, nExperts } = plan.shape;
   return {
     sizes,
     tokens: view('tokens'),
@@ -135,7 +140,7 @@ export function makeActivations(device: Device, plan: ModelPlan, sizes: StepSize
     x: view('x'),
     h: view('h'),
     qkv: view('qkv'),
-    qkvStride: rowStride((nHeads + 2 * nKvHeads) * headDim),
+    qkvStride: rowStride(qkvDim(plan.shape)),
     q: view('q'),
     attn: view('attn'),
     ff: view('ff'),
@@ -144,7 +149,7 @@ export function makeActivations(device: Device, plan: ModelPlan, sizes: StepSize
     headIn: view('headIn'),
     logits: view('logits'),
     fault: view('fault'),
-    experts: nExperts === 0 ? null : expertActivations(plan, view),
+    experts: plan.shape.nRoutedLayers === 0 ? null : expertActivations(plan, view),
     destroy: () => {
       for (const { buffer } of made.values()) device.buffers.destroy(buffer);
     },
@@ -152,7 +157,7 @@ export function makeActivations(device: Device, plan: ModelPlan, sizes: StepSize
 }
 
 function expertActivations(plan: ModelPlan, view: (name: string) => BufferView): ExpertActivations {
-  const { nLayers, nExperts, nExpertsUsed } = plan.shape;
+  const { nRoutedLayers: nLayers, nExperts, nExpertsUsed } = plan.shape;
   const routing = view('routing');
   const part = roundUp(nExpertsUsed * 4, BINDING_ALIGNMENT);
   const shared = { starts: view('starts'), sorted: view('sorted'), nExperts, nExpertsUsed };

@@ -1,34 +1,49 @@
-import { ModelError } from '../errors/index.ts';
+/** What a model family is, as data: everything the plan and the forward pass must know, and nothing that runs. */
 import type { RopePairs } from '../kernels/index.ts';
+import type { Hyperparameters } from './hyperparameters.ts';
 
-/**
- * What a layer does after attention. 'dense': a SwiGLU MLP. 'experts': top-k experts in its place. 'denseBesideExperts':
- * both, the experts fed by their own norm of the layer's *input*.
- */
-export type FeedForward = 'dense' | 'experts' | 'denseBesideExperts';
-
-/** A model family as data: everything `plan.ts` and `forward.ts` must know, and nothing that runs. */
 export interface Architecture {
   /** `general.architecture`. */
   readonly name: string;
-  readonly rope: RopePairs;
-  readonly feedForward: (shape: ModelShape) => FeedForward;
-  readonly shape: (meta: Hyperparameters) => ModelShape;
+  /** What a file's metadata makes of it. @throws {ModelError} `model/unsupported-architecture` and what a getter throws. */
+  readonly describe: (meta: Hyperparameters) => ModelDescription;
+}
+
+/** One model, layer by layer. `decoder()` fills in what most have in common. */
+export interface ModelDescription {
+  readonly shape: ModelShape;
+  readonly norm: NormKind;
+  readonly norms: NormNames;
+  /** The residual stream begins as the embedding's row times this. */
+  readonly embeddingScale: number;
+  /** What attention and feed-forward say is added times this. */
+  readonly residualScale: number;
+  readonly logitScale: number;
+  /** Logits become cap · tanh(logit / cap); null: they stay. */
+  readonly logitSoftCap: number | null;
+  readonly attention: AttentionDescription;
+  readonly rope: RopeDescription;
+  readonly layers: readonly LayerDescription[];
+  /** Stems of matrices that must have a bias. Any other may: a bias that is in the file is applied. */
+  readonly biases: readonly string[];
 }
 
 /** The sizes of one model. */
 export interface ModelShape {
   readonly nLayers: number;
+  /** Layers with experts. */
+  readonly nRoutedLayers: number;
   readonly modelDim: number;
   readonly nHeads: number;
   readonly nKvHeads: number;
+  /** Of a query and a key. */
   readonly headDim: number;
+  /** Of a value. */
+  readonly valueDim: number;
+  /** Rotated dimensions of a head; 0: none are. */
   readonly ropeDim: number;
-  readonly ropeBase: number;
-  /** Positions are divided by it before they turn (linear scaling); 1 where there is none. */
-  readonly ropeScale: number;
   readonly normEps: number;
-  /** Inner width of the dense MLP; 0 where there is none. */
+  /** Inner width of the widest dense MLP; 0 where there is none. */
   readonly ffDim: number;
   /** Inner width of one expert; 0 where there are none. */
   readonly expertDim: number;
@@ -37,59 +52,103 @@ export interface ModelShape {
   readonly nCtxTrain: number;
 }
 
-/** The metadata of one architecture, without its prefix: `u32('block_count')` reads `arctic.block_count`. */
-export interface Hyperparameters {
-  readonly u32: (key: string, range?: Range) => number;
-  readonly optionalU32: (key: string, range?: Range) => number | undefined;
-  readonly f32: (key: string, range?: Range) => number;
-  readonly optionalF32: (key: string, range?: Range) => number | undefined;
-  readonly optionalString: (key: string) => string | undefined;
+/** 'rms': x / rms(x) · weight (Zhang & Sennrich 2019). 'layer': (x - mean) / deviation · weight (Ba et al. 2016), + bias if there is one. */
+export type NormKind = 'rms' | 'layer';
+
+/** Stems of the norms of a layer whose name or place differs. Each stands before a branch, or behind it and before the sum. */
+export interface NormNames {
+  readonly beforeFeedForward: string;
+  readonly afterAttention: string | null;
+  readonly afterFeedForward: string | null;
 }
 
-export interface Range {
-  readonly min: number;
-  readonly max: number;
+export interface AttentionDescription {
+  /** Of q · k. */
+  readonly scale: number;
+  /** Scores become cap · tanh(score / cap) before the softmax; null: they stay. */
+  readonly softCap: number | null;
+  /** RMS norm of q and k before they turn: of each head, or of all heads of a token as one vector. */
+  readonly qkNorm: 'none' | 'head' | 'whole';
+  /** q, k and v are cut to ± this; null: they stay. */
+  readonly clamp: number | null;
+  /** Each query head has a learned logit that takes part in its softmax and has no value. */
+  readonly sinks: boolean;
+  /** Keys and values are made of a vector of a low rank (DeepSeek-V2); null: of the layer's input. */
+  readonly latent: LatentDescription | null;
 }
 
-/** What every decoder says the same way (rule G11 of the reader: each value in a range in which it can mean something). */
-export function decoderShape(meta: Hyperparameters): ModelShape {
-  const modelDim = meta.u32('embedding_length', { min: 1, max: 65_536 });
-  const nHeads = meta.u32('attention.head_count', { min: 1, max: 1024 });
-  const headDim = meta.optionalU32('attention.key_length', { min: 1, max: 1024 }) ?? modelDim / nHeads;
-  const valueDim = meta.optionalU32('attention.value_length') ?? headDim;
-  if (valueDim !== headDim) throw unsupported(`keys of ${headDim} and values of ${valueDim}`);
-  const nExperts = meta.optionalU32('expert_count', { min: 0, max: 1024 }) ?? 0;
-  const innerDim = meta.u32('feed_forward_length', { min: 1, max: 1 << 20 });
-  return {
-    nLayers: meta.u32('block_count', { min: 1, max: 512 }),
-    modelDim,
-    nHeads,
-    nKvHeads: meta.optionalU32('attention.head_count_kv', { min: 1, max: nHeads }) ?? nHeads,
-    headDim,
-    ropeDim: meta.optionalU32('rope.dimension_count', { min: 2, max: headDim }) ?? headDim,
-    ropeBase: meta.optionalF32('rope.freq_base', { min: 1, max: 1e12 }) ?? 10_000,
-    ropeScale: linearScale(meta),
-    normEps: meta.f32('attention.layer_norm_rms_epsilon', { min: Number.MIN_VALUE, max: 1e-2 }),
-    ffDim: nExperts > 0 ? 0 : innerDim,
-    expertDim: nExperts > 0 ? innerDim : 0,
-    nExperts,
-    nExpertsUsed: nExperts > 0 ? meta.u32('expert_used_count', { min: 1, max: nExperts }) : 0,
-    nCtxTrain: meta.u32('context_length', { min: 1, max: 1 << 24 }),
-  };
+export interface LatentDescription {
+  /** Rank of the queries' own vector; null: they are made of the layer's input. */
+  readonly queryRank: number | null;
+  readonly rank: number;
+  /** Dimensions of a key that do not turn; the `ropeDim` behind them do, and are one for all heads. */
+  readonly plainDim: number;
 }
 
-/** `rope.scaling.*`: linear, as most files of longer contexts have it; anything else would turn keys by other angles. */
-function linearScale(meta: Hyperparameters): number {
-  const type = meta.optionalString('rope.scaling.type') ?? 'linear';
-  if (type === 'none') return 1;
-  if (type !== 'linear') throw unsupported(`rope scaling of type ${type}`);
-  const range = { min: 1, max: 1024 };
-  return meta.optionalF32('rope.scaling.factor', range) ?? meta.optionalF32('rope.scale_linear', range) ?? 1;
+export interface RopeDescription {
+  readonly pairs: RopePairs;
+  /** Layers say which of these they turn by. */
+  readonly tables: readonly RopeTable[];
 }
 
-function unsupported(what: string): ModelError {
-  return new ModelError('model/unsupported-architecture', `The model has ${what}, which Floe can't run yet.`, {
-    remedy: 'Take another model: this one would answer wrongly.',
-    details: { what },
-  });
+/** How fast each pair of dimensions turns: base^(-2i / ropeDim), changed by the scaling. */
+export interface RopeTable {
+  readonly base: number;
+  readonly scaling: RopeScaling;
+}
+
+/**
+ * 'linear': positions / factor (Chen et al. 2023). 'yarn': slow pairs that, fast ones not (Peng et al. 2023). 'longrope':
+ * divisors from the file, others beyond `nCtxOriginal` (Ding et al. 2024). Those of Llama 3.1, a tensor too, go with the
+ * other kinds. Cosines and sines are multiplied by `magnitude`.
+ */
+export type RopeScaling =
+  | { readonly kind: 'linear'; readonly factor: number; readonly magnitude: number }
+  | {
+      readonly kind: 'yarn';
+      readonly factor: number;
+      readonly nCtxOriginal: number;
+      readonly betaFast: number;
+      readonly betaSlow: number;
+      readonly magnitude: number;
+    }
+  | { readonly kind: 'longrope'; readonly factor: number; readonly nCtxOriginal: number; readonly magnitude: number };
+
+export interface LayerDescription {
+  /** Which of the rope's tables. */
+  readonly ropeTable: number;
+  /** Keys a query sees at most, its own included; null: all. */
+  readonly window: number | null;
+  readonly mlp: MlpDescription | null;
+  readonly experts: ExpertsDescription | null;
+}
+
+export interface MlpDescription {
+  /** Behind the stems of its tensors: '_shexp' where it is an expert that all tokens share. */
+  readonly suffix: '' | '_shexp';
+  readonly dim: number;
+  readonly activation: Activation;
+  /** What it says is multiplied by sigmoid(gate · x). */
+  readonly gated: boolean;
+}
+
+/** 'swiglu': silu(gate) · up. 'geglu': gelu(gate) · up, gelu by tanh. 'swigluClamped': gpt-oss's, (up + 1) · gate · sigmoid(1.702 gate), both clamped. */
+export type Activation = 'swiglu' | 'geglu' | 'swigluClamped';
+
+export interface ExpertsDescription {
+  /** 'layerInput': a norm of their own of what the layer was given; then their choice needs no attention of the layer. */
+  readonly reads: 'attended' | 'layerInput';
+  readonly activation: Activation;
+  readonly router: RouterDescription;
+}
+
+/** How a token's experts are chosen, and what each is worth. */
+export interface RouterDescription {
+  readonly gating: 'softmax' | 'sigmoid';
+  /** Whether the weights of the chosen are made to sum to 1. With 'softmax', the same as a softmax of the chosen alone. */
+  readonly renormalise: boolean;
+  /** Weights are multiplied by it. */
+  readonly scale: number;
+  /** Experts lie in groups; only those of the best groups may be chosen. Null: all may. */
+  readonly groups: { readonly nGroups: number; readonly nGroupsUsed: number } | null;
 }

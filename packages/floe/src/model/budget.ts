@@ -4,7 +4,8 @@ import type { SlotClass } from '../experts/index.ts';
 import { kvBytes } from '../kv/index.ts';
 import { rowStride } from '../quant/index.ts';
 import { activationBytes, type StepSizes } from './activations.ts';
-import { isExpertRecord, type ModelPlan } from './plan.ts';
+import { type ModelPlan, routedLayers } from './plan.ts';
+import { isExpertRecord } from './records.ts';
 
 /** Tokens of a prompt that go through the layers together. */
 const CHUNK_TOKENS = 128;
@@ -52,17 +53,17 @@ export function stepSizes({ shape }: ModelPlan, contextLength: number): StepSize
   const chunkTokens = Math.min(CHUNK_TOKENS, contextLength);
   const rowBytes = shape.nExpertsUsed * rowStride(shape.modelDim) * 4;
   const most =
-    shape.nExperts === 0 ? chunkTokens : Math.min(SPAN_TOKENS, contextLength, Math.floor(SPAN_BYTES / rowBytes));
+    shape.nRoutedLayers === 0 ? chunkTokens : Math.min(SPAN_TOKENS, contextLength, Math.floor(SPAN_BYTES / rowBytes));
   const spanTokens = most <= chunkTokens ? chunkTokens : Math.ceil(most / chunkTokens) * chunkTokens;
   return { chunkTokens, spanTokens, logitRows: Math.min(LOGIT_ROWS, contextLength) };
 }
 
-/** Layers whose experts are of one size, and that size. */
+/** Layers (of those with experts) whose experts are of one size, and that size. */
 export function expertSizes(plan: ModelPlan): { slotBytes: number; layers: number[] }[] {
   const classes = new Map<number, number[]>();
-  for (const [layer, { experts }] of plan.layers.entries()) {
-    const bytes = experts?.records[0]?.sizeBytes;
-    if (bytes !== undefined) classes.set(bytes, [...(classes.get(bytes) ?? []), layer]);
+  for (const [layer, { experts }] of routedLayers(plan.layers).entries()) {
+    const bytes = experts.records[0]!.sizeBytes;
+    classes.set(bytes, [...(classes.get(bytes) ?? []), layer]);
   }
   return [...classes].map(([slotBytes, layers]) => ({ slotBytes, layers }));
 }

@@ -1,5 +1,5 @@
 export { type Activations, activationBytes, makeActivations, ROUTING_PARTS, type StepSizes } from './activations.ts';
-export type { Architecture, FeedForward, ModelShape } from './architecture.ts';
+export type { Architecture, ModelDescription, ModelShape } from './architecture.ts';
 export { expertSizes, type GpuBudget, type MemoryPlan, planMemory, stepSizes } from './budget.ts';
 export {
   type LayerCuts,
@@ -11,5 +11,7 @@ export {
   type StepCuts,
 } from './forward.ts';
 export { type PlacedModel, type PlaceOptions, placeModel, type RecordReader } from './place.ts';
-export { dominantFormat, isExpertRecord, type ModelPlan, planModel } from './plan.ts';
-export { ropeAngles } from './rope.ts';
+export { dominantFormat, type ModelPlan, planModel, routesFromInput } from './plan.ts';
+export { denseRecords } from './planLayer.ts';
+export { isExpertRecord } from './records.ts';
+export { type RopeFrequencies, ropeAngles, ropeTablesOf } from './rope.ts';

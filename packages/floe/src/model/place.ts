@@ -4,7 +4,10 @@ import { type BufferView, type Device, whole } from '../gpu/index.ts';
 import type { DenseMatrix, ExpertMatrix } from '../kernels/index.ts';
 import type { RecordPlan, Urgency } from '../store/index.ts';
 import { expertSizes } from './budget.ts';
-import { isExpertRecord, type LayerPlan, type ModelPlan } from './plan.ts';
+import { type ModelPlan, routedLayers } from './plan.ts';
+import type { LayerPlan, LayerWeights } from './planLayer.ts';
+import { isExpertRecord } from './records.ts';
+import type { RopeDivisors } from './rope.ts';
 
 /** A model whose weights are on the GPU. */
 export interface PlacedModel {
@@ -16,23 +19,15 @@ export interface PlacedModel {
   readonly slots: ExpertSlots | null;
   /** Who sees that experts are there when they are wanted; null where the model has none. */
   readonly experts: ExpertCache | null;
-  /** [ropeDim / 2] divisors of the frequencies, or null. */
-  readonly ropeFreqs: Float32Array | null;
+  readonly ropeDivisors: RopeDivisors;
 }
 
-export interface PlacedLayer {
-  readonly attnNorm: BufferView;
-  readonly attnQkv: readonly DenseMatrix[];
-  readonly attnOutput: DenseMatrix;
-  readonly ffnNorm: BufferView;
-  readonly dense: { readonly gateUp: DenseMatrix; readonly down: DenseMatrix } | null;
-  readonly experts: {
-    readonly norm: BufferView | null;
-    readonly gateInp: DenseMatrix;
-    readonly gateUp: ExpertMatrix;
-    readonly down: ExpertMatrix;
-  } | null;
-}
+export type PlacedLayer = LayerWeights<
+  DenseMatrix,
+  readonly DenseMatrix[],
+  BufferView,
+  { readonly gateUp: ExpertMatrix; readonly down: ExpertMatrix }
+>;
 
 /** Where records come from: the store, or a file read in place. */
 export interface RecordReader {
@@ -82,22 +77,22 @@ export async function placeModel(
     loaded(record);
   }
   await experts?.fill(options.signal, loaded);
-  return assemble(plan, buffers, slots, experts, await ropeFreqsOf(plan, records));
+  return assemble(plan, buffers, slots, experts, await divisorsOf(plan, records));
 }
 
 function makeSlots(device: Device, plan: ModelPlan, { slots, poolBytes }: PlaceOptions): ExpertSlots | null {
-  const { nLayers, nExperts } = plan.shape;
-  if (nExperts === 0) return null;
+  const { nRoutedLayers: nLayers, nExperts } = plan.shape;
+  if (nLayers === 0) return null;
   const classes = slots ?? expertSizes(plan).map((one) => ({ ...one, nSlots: one.layers.length * nExperts }));
   return new ExpertSlots(device, { nLayers, nExperts }, classes, poolBytes);
 }
 
 function makeCache(plan: ModelPlan, records: RecordReader, slots: ExpertSlots, options: PlaceOptions): ExpertCache {
-  const { nLayers, nExperts, nExpertsUsed } = plan.shape;
+  const { nRoutedLayers: nLayers, nExperts, nExpertsUsed } = plan.shape;
   return new ExpertCache({
     size: { nLayers, nExperts, nExpertsUsed },
     slots,
-    records: plan.layers.map(({ experts }) => experts?.records ?? []),
+    records: routedLayers(plan.layers).map(({ experts }) => experts.records),
     source: { read: records.read, isNear: records.isNear ?? (() => true) },
     memoryBytes: options.memoryBytes ?? 0,
     policy: options.policy,
@@ -110,55 +105,74 @@ function assemble(
   buffers: ReadonlyMap<RecordPlan, BufferView>,
   slots: ExpertSlots | null,
   experts: ExpertCache | null,
-  ropeFreqs: Float32Array | null,
+  ropeDivisors: RopeDivisors,
 ): PlacedModel {
-  const matrices = (record: RecordPlan): DenseMatrix[] =>
-    record.matrices.map((matrix) => ({ ...matrix, record: buffers.get(record)! }));
-  const matrix = (record: RecordPlan) => matrices(record)[0]!;
-  const vector = (record: RecordPlan) => {
-    requireF32(record);
-    return buffers.get(record)!;
-  };
-  const layerOf = (
-    { attnNorm, attnQkv, attnOutput, ffnNorm, dense, experts }: LayerPlan,
-    layer: number,
-  ): PlacedLayer => ({
-    attnNorm: vector(attnNorm),
-    attnQkv: matrices(attnQkv),
-    attnOutput: matrix(attnOutput),
-    ffnNorm: vector(ffnNorm),
-    dense: dense && { gateUp: matrix(dense.gateUp), down: matrix(dense.down) },
-    experts: experts && {
-      norm: experts.norm && vector(experts.norm),
-      gateInp: matrix(experts.gateInp),
-      ...expertMatrices(experts.records[0]!, slots!.poolsOf(layer)),
-    },
-  });
+  const views = new Views(buffers);
+  const routed = routedLayers(plan.layers);
   return {
     plan,
-    tokenEmbd: matrix(plan.tokenEmbd),
-    layers: plan.layers.map(layerOf),
-    outputNorm: vector(plan.outputNorm),
-    output: matrix(plan.output ?? plan.tokenEmbd),
+    tokenEmbd: views.matrix(plan.tokenEmbd),
+    layers: plan.layers.map((layer) =>
+      placeLayer(layer, views, slots?.poolsOf(routed.indexOf(layer as never)) ?? null),
+    ),
+    outputNorm: views.vector(plan.outputNorm),
+    output: views.matrix(plan.output ?? plan.tokenEmbd),
     slots,
     experts,
-    ropeFreqs,
+    ropeDivisors,
   };
 }
 
-function expertMatrices(
-  record: RecordPlan,
-  pools: ReturnType<ExpertSlots['poolsOf']>,
-): { gateUp: ExpertMatrix; down: ExpertMatrix } {
+/** Records as kernels take them. */
+class Views {
+  constructor(private readonly buffers: ReadonlyMap<RecordPlan, BufferView>) {}
+
+  matrices(record: RecordPlan): DenseMatrix[] {
+    return record.matrices.map((matrix) => ({ ...matrix, record: this.buffers.get(record)! }));
+  }
+
+  matrix(record: RecordPlan): DenseMatrix {
+    return this.matrices(record)[0]!;
+  }
+
+  vector(record: RecordPlan): BufferView {
+    requireF32(record);
+    return this.buffers.get(record)!;
+  }
+}
+
+type Pools = ReturnType<ExpertSlots['poolsOf']>;
+
+function placeLayer(plan: LayerPlan, views: Views, pools: Pools | null): PlacedLayer {
+  const { attnNorm, attnQkv, attnOutput, ffnNorm, mlp, experts } = plan;
+  return {
+    attnNorm: views.vector(attnNorm),
+    attnQkv: views.matrices(attnQkv),
+    attnOutput: views.matrix(attnOutput),
+    ffnNorm: views.vector(ffnNorm),
+    mlp: mlp && { gateUp: views.matrix(mlp.gateUp), down: views.matrix(mlp.down) },
+    experts: experts && {
+      norm: experts.norm && views.vector(experts.norm),
+      gateInp: views.matrix(experts.gateInp),
+      ...expertMatrices(experts.records[0]!, pools!),
+    },
+  };
+}
+
+function expertMatrices(record: RecordPlan, pools: Pools): { gateUp: ExpertMatrix; down: ExpertMatrix } {
   const [gateUp, down] = record.matrices.map((matrix): ExpertMatrix => ({ ...matrix, ...pools }));
   return { gateUp: gateUp!, down: down! };
 }
 
-async function ropeFreqsOf(plan: ModelPlan, records: RecordReader): Promise<Float32Array | null> {
-  if (!plan.ropeFreqs) return null;
-  requireF32(plan.ropeFreqs);
-  const bytes = await records.read(plan.ropeFreqs);
-  return new Float32Array(bytes.slice().buffer, 0, plan.shape.ropeDim / 2);
+async function divisorsOf({ ropeDivisors, shape }: ModelPlan, records: RecordReader): Promise<RopeDivisors> {
+  const read = async (record: RecordPlan | null) => {
+    if (!record) return null;
+    requireF32(record);
+    const bytes = await records.read(record);
+    return new Float32Array(bytes.slice().buffer, 0, shape.ropeDim / 2);
+  };
+  const { always, short, long } = ropeDivisors;
+  return { always: await read(always), short: await read(short), long: await read(long) };
 }
 
 function requireF32(record: RecordPlan): void {
