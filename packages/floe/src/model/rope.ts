@@ -1,5 +1,4 @@
-import type { RopeScaling, RopeTable } from './architecture.ts';
-import type { PlacedModel } from './place.ts';
+import type { ModelDescription, RopeScaling, RopeTable } from './architecture.ts';
 
 /** How a table's pairs of dimensions turn. */
 export interface RopeFrequencies {
@@ -18,10 +17,16 @@ export interface RopeDivisors {
   readonly long: Float32Array | null;
 }
 
+/** What of a placed model says how it turns. */
+export interface RopedModel {
+  readonly plan: { readonly description: Pick<ModelDescription, 'rope' | 'shape'> };
+  readonly ropeDivisors: RopeDivisors;
+}
+
 /** The frequencies of each of a model's tables, for conversations of at most `nCtx` positions. */
-export function ropeTablesOf({ plan, ropeDivisors }: PlacedModel, nCtx: number): RopeFrequencies[] {
-  const { rope, shape } = plan.description;
-  return rope.tables.map((table) => ropeFrequencies(table, shape.ropeDim, ropeDivisors, nCtx));
+export function ropeTablesOf(model: RopedModel, nCtx: number): RopeFrequencies[] {
+  const { rope, shape } = model.plan.description;
+  return rope.tables.map((table) => ropeFrequencies(table, shape.ropeDim, model.ropeDivisors, nCtx));
 }
 
 /** The frequencies of one table. */
