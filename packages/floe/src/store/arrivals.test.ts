@@ -3,7 +3,8 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { NetError } from '../errors/index.ts';
 import type { Clock } from '../host/index.ts';
 import { Arrivals } from './arrivals.ts';
-import { sourcesOf } from './fetchPlan.ts';
+import { ByteAccount } from './byteAccount.ts';
+import { fileBytes, sourcesOf } from './fetchPlan.ts';
 import { testModel } from './host.testing.ts';
 import { packRecord } from './pack.ts';
 import type { RecordPlan } from './record.ts';
@@ -305,4 +306,97 @@ it('close ends what is in flight, and nothing can be asked for after', async () 
   await ended;
   expect(asked.every(({ signal }) => signal?.aborted)).toBe(true);
   await expect(arrivals.fetch(third, 'demand')).rejects.toMatchObject({ code: 'request/aborted' });
+});
+
+/** Of one expert: the ranges that arrive, and the record that is made of them. */
+const needBytes = fileBytes(first) + first.sizeBytes;
+
+describe('bytes held', () => {
+  const startWith = (limitBytes: number, keeps: boolean) => {
+    const account = new ByteAccount(limitBytes);
+    const arrivals = new Arrivals({
+      clock,
+      source: async () => source,
+      rangeBytes: undefined,
+      keep: () => keeps,
+      account,
+    });
+    return { account, arrivals };
+  };
+
+  it('stay below the limit, however much is demanded at once, and are all given back', async () => {
+    const { account, arrivals } = startWith(1.5 * needBytes, false);
+    const reads = experts.map((plan) => arrivals.fetch(plan, 'demand'));
+    await settled();
+    // With room for them, six requests would be in flight.
+    expect(ranges(asked).sort()).toEqual(rangesOf(first).sort());
+    await answerAll();
+    for (const [i, read] of reads.entries()) await expectRight(experts[i]!, await read);
+    expect(account.peakBytes).toBe(needBytes);
+    expect(account.heldBytes).toBe(0);
+  });
+
+  it('control: with room for two, two are begun', async () => {
+    const { account, arrivals } = startWith(2 * needBytes, false);
+    const reads = experts.map((plan) => arrivals.fetch(plan, 'demand'));
+    await settled();
+    expect(ranges(asked).sort()).toEqual(rangesOf(first, second).sort());
+    await answerAll();
+    await Promise.all(reads);
+    expect(account.peakBytes).toBe(2 * needBytes);
+  });
+
+  it('are, of a record that is to be stored, held until it is: the next one waits for that', async () => {
+    const { account, arrivals } = startWith(needBytes + first.sizeBytes - 1, true);
+    const reads = [first, second].map((plan) => arrivals.fetch(plan, 'demand'));
+    await answerAll();
+    await expectRight(first, await reads[0]!);
+    expect(account.heldBytes).toBe(first.sizeBytes);
+    expect(asked).toHaveLength(3);
+    account.give(first.sizeBytes);
+    await answerAll();
+    await expectRight(second, await reads[1]!);
+    expect(account.heldBytes).toBe(second.sizeBytes);
+  });
+
+  it('of one record may pass the limit: it would never come', async () => {
+    const { account, arrivals } = startWith(100, false);
+    const read = arrivals.fetch(first, 'demand');
+    await answerAll();
+    await expectRight(first, await read);
+    expect(account.peakBytes).toBe(needBytes);
+  });
+
+  it('by guesses are held to half the limit, and a demand waits for none of them', async () => {
+    const { account, arrivals } = startWith(3.9 * needBytes, false);
+    const guesses = [first, second, third].map((plan) => arrivals.fetch(plan, 'ahead'));
+    await settled();
+    expect(account.heldBytes).toBe(needBytes);
+    const demands = experts.slice(3, 7).map((plan) => arrivals.fetch(plan, 'demand'));
+    await settled();
+    // As many as there is room for beside no guess, each with requests in flight: six at once.
+    expect(account.heldBytes).toBe(3 * needBytes);
+    await answerAll();
+    for (const [i, demand] of demands.entries()) await expectRight(experts[3 + i]!, await demand);
+    await answerAll();
+    for (const [i, guess] of guesses.entries()) await expectRight(experts[i]!, await guess);
+    expect(account.peakBytes).toBeLessThanOrEqual(4 * needBytes);
+    expect(account.heldBytes).toBe(0);
+  });
+
+  it.each(['aborted', 'failed', 'closed'])('are given back by what is %s', async (how) => {
+    const { account, arrivals } = startWith(needBytes, false);
+    const abort = new AbortController();
+    const reads = Promise.allSettled([first, second].map((plan) => arrivals.fetch(plan, 'demand', abort.signal)));
+    await settled();
+    await asked[0]!.answer();
+    if (how === 'aborted') abort.abort();
+    if (how === 'closed') arrivals.close();
+    if (how === 'failed')
+      for (const request of [...asked]) await request.fail(new NetError('net/offline', '', { remedy: '' }));
+    await settled();
+    for (const request of [...asked]) await request.fail(new NetError('net/offline', '', { remedy: '' }));
+    expect((await reads).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    expect(account.heldBytes).toBe(0);
+  });
 });

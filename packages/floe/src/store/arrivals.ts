@@ -6,17 +6,19 @@
  *  2. What is demanded is asked for at once, a request for each range, up to six at a time.
  *  3. While anything is demanded no guess is begun; one in flight ends at its piece's border.
  *  4. The background has one request at a time, and begins it only when nothing was demanded for a little while.
+ *  5. Bytes that are held, from the first request until the record is handed out or stored, are counted. A record is
+ *     begun only where it leaves them below a limit, or if it is alone. Guesses are held to half of it, and a demand
+ *     waits for none of them.
  */
-import { abortedError, ExpertsError, NetError, orAborted, throwIfAborted } from '../errors/index.ts';
+import { abortedError, orAborted, throwIfAborted } from '../errors/index.ts';
 import type { Clock } from '../host/index.ts';
+import { type Arrival, begun, giveBack, guessedBytes, isWhole, newArrival, nReaders, type Reader } from './arrival.ts';
+import { ByteAccount } from './byteAccount.ts';
 import { pieceReader } from './fetchRecords.ts';
 import { packRecord } from './pack.ts';
-import { deliver, type Part, partsOf, type Run, takeRun } from './pieces.ts';
+import { deliver, type Part, placeOf, type Run, takeRun } from './pieces.ts';
 import type { RecordPlan } from './record.ts';
 import type { ByteSource } from './source.ts';
-
-/** Who waits for a record: an answer, a guess at what it will ask for next, or nobody yet. */
-type Reader = 'demand' | 'ahead' | 'background';
 
 export interface ArrivalsOptions {
   readonly clock: Clock;
@@ -24,9 +26,16 @@ export interface ArrivalsOptions {
   readonly source: () => Promise<ByteSource>;
   /** The most that one request asks for. By itself a guess asks for 4 MiB at the most, a demand for a whole range. */
   readonly rangeBytes?: number | undefined;
-  /** Takes a record that is whole, to store it; false if it does not. What it took is not changed any more. */
+  /**
+   * Takes a record that is whole, to store it; false if it does not. What it took is not changed any more, and is given
+   * back to the account when it is stored.
+   */
   readonly keep: (plan: RecordPlan, bytes: Uint8Array) => boolean;
+  /** Of what is held. By itself one of 192 MiB: room for an expert of Arctic that comes beside one that is stored. */
+  readonly account?: ByteAccount | undefined;
 }
+
+export const HELD_BYTES = 192 << 20;
 
 const N_DEMANDED = 6;
 const N_AHEAD = 2;
@@ -38,17 +47,6 @@ const PIECE_MS = 250;
 const QUIET_MS = 500;
 /** Somebody waits for an answer: a network that is gone is said so, and not waited for as long as in a download. */
 const PATIENCE_MS = 30_000;
-
-/** A record being fetched. */
-interface Arrival {
-  readonly plan: RecordPlan;
-  readonly parts: readonly Part[];
-  readonly nReaders: Record<Reader, number>;
-  readonly done: Promise<Uint8Array>;
-  readonly resolve: (bytes: Uint8Array) => void;
-  readonly reject: (error: unknown) => void;
-  kept: boolean;
-}
 
 interface InFlight {
   readonly reader: Reader;
@@ -62,6 +60,7 @@ export class Arrivals {
   readonly #arrivals = new Map<string, Arrival>();
   readonly #inFlight = new Set<InFlight>();
   readonly #life = new AbortController();
+  readonly #account: ByteAccount;
   #nDemanding = 0;
   #demandedAt = Number.NEGATIVE_INFINITY;
   #resting = false;
@@ -71,6 +70,8 @@ export class Arrivals {
 
   constructor(options: ArrivalsOptions) {
     this.#options = options;
+    this.#account = options.account ?? new ByteAccount(HELD_BYTES);
+    this.#account.onGiven(() => this.#pumpSoon());
   }
 
   /** How much the background should ask for now. Records side by side share their requests, up to so many bytes. */
@@ -87,7 +88,7 @@ export class Arrivals {
   async fetch(plan: RecordPlan, reader: Reader, signal?: AbortSignal): Promise<Uint8Array> {
     throwIfAborted(signal);
     throwIfAborted(this.#life.signal);
-    const arrival = this.#arrivals.get(plan.key) ?? this.#begin(plan);
+    const arrival = this.#arrivals.get(plan.key) ?? this.#enter(plan);
     arrival.nReaders[reader]++;
     this.#pumpSoon();
     try {
@@ -118,17 +119,8 @@ export class Arrivals {
     for (const arrival of [...this.#arrivals.values()]) this.#fail(arrival, abortedError());
   }
 
-  #begin(plan: RecordPlan): Arrival {
-    let resolve: Arrival['resolve'] = () => undefined;
-    let reject: Arrival['reject'] = () => undefined;
-    const done = new Promise<Uint8Array>((yes, no) => {
-      resolve = yes;
-      reject = no;
-    });
-    // Its readers may all have left when it fails.
-    done.catch(() => undefined);
-    const nReaders = { demand: 0, ahead: 0, background: 0 };
-    const arrival = { plan, parts: partsOf(plan), nReaders, done, resolve, reject, kept: false };
+  #enter(plan: RecordPlan): Arrival {
+    const arrival = newArrival(plan);
     this.#arrivals.set(plan.key, arrival);
     return arrival;
   }
@@ -148,19 +140,33 @@ export class Arrivals {
     const [nDemands, nAhead, nBackground] = [this.#count('demand'), this.#count('ahead'), this.#count('background')];
     const demanded = wanted('demand');
     if (demanded.length > 0) {
-      return nDemands < N_DEMANDED ? firstRun('demand', demanded, this.#options.rangeBytes ?? Infinity) : null;
+      return nDemands < N_DEMANDED ? this.#firstRun('demand', demanded, this.#options.rangeBytes ?? Infinity) : null;
     }
     if (this.#nDemanding > 0) return null;
     const ahead = wanted('ahead');
-    if (ahead.length > 0) return nAhead < N_AHEAD ? firstRun('ahead', ahead, this.pieceBytes) : null;
+    if (ahead.length > 0) return nAhead < N_AHEAD ? this.#firstRun('ahead', ahead, this.pieceBytes) : null;
     const background = wanted('background');
     if (background.length === 0 || nAhead + nBackground > 0 || this.#rest()) return null;
     // Records side by side in the file are asked for together.
+    const begun = background.filter((arrival) => this.#begun(arrival));
     const run = takeRun(
-      background.flatMap(({ parts }) => parts),
+      begun.flatMap(({ parts }) => parts ?? []),
       this.pieceBytes,
     );
     return run && { reader: 'background', run };
+  }
+
+  #firstRun(reader: Reader, arrivals: readonly Arrival[], mostBytes: number) {
+    for (const arrival of arrivals) {
+      if (!this.#begun(arrival)) return null;
+      const run = takeRun(arrival.parts ?? [], mostBytes);
+      if (run) return { reader, run };
+    }
+    return null;
+  }
+
+  #begun(arrival: Arrival): boolean {
+    return begun(arrival, this.#account, () => guessedBytes(this.#arrivals.values()));
   }
 
   #count(reader: Reader): number {
@@ -188,10 +194,13 @@ export class Arrivals {
       const source = await this.#options.source();
       const { clock } = this.#options;
       const start = clock.now();
-      const bytes = await source.read(run.offset, run.length, request.abort.signal, undefined, PATIENCE_MS);
+      const bytes = await source.read(run.offset, run.length, request.abort.signal, {
+        patienceMs: PATIENCE_MS,
+        into: placeOf(run),
+      });
       if (reader !== 'demand') this.#speed = run.length / Math.max(1, clock.now() - start);
       deliver(run, bytes);
-      for (const arrival of arrivals) if (isWhole(arrival)) this.#finish(arrival);
+      for (const arrival of arrivals) if (isWhole(arrival)) this.#finish(arrival, arrival.parts);
     } catch (error) {
       for (const arrival of arrivals) this.#fail(arrival, error);
     } finally {
@@ -200,11 +209,17 @@ export class Arrivals {
     }
   }
 
-  async #finish(arrival: Arrival): Promise<void> {
-    const { plan, parts } = arrival;
+  async #finish(arrival: Arrival, parts: readonly Part[]): Promise<void> {
+    const { plan } = arrival;
     try {
       const bytes = await packRecord(plan, pieceReader(parts));
+      // Those who waited may have left meanwhile, and its bytes with them.
+      if (arrival.heldBytes === 0) this.#account.take(plan.sizeBytes);
+      arrival.heldBytes ||= plan.sizeBytes;
       arrival.kept = this.#options.keep(plan, bytes);
+      // Before its bytes make room: the background is not to take it for a quiet moment.
+      if (arrival.nReaders.demand > 0) this.#demandedAt = this.#options.clock.now();
+      giveBack(arrival, this.#account, arrival.kept ? plan.sizeBytes : 0);
       if (this.#isWaitedFor(arrival)) this.#arrivals.delete(plan.key);
       arrival.resolve(bytes);
     } catch (error) {
@@ -215,6 +230,7 @@ export class Arrivals {
   #fail(arrival: Arrival, error: unknown): void {
     if (!this.#isWaitedFor(arrival)) return;
     this.#arrivals.delete(arrival.plan.key);
+    giveBack(arrival, this.#account);
     arrival.reject(error);
     for (const { arrivals, abort } of this.#inFlight) {
       if (!arrivals.some((other) => this.#isWaitedFor(other))) abort.abort();
@@ -224,31 +240,4 @@ export class Arrivals {
   #isWaitedFor(arrival: Arrival): boolean {
     return this.#arrivals.get(arrival.plan.key) === arrival;
   }
-}
-
-function firstRun(reader: Reader, arrivals: readonly Arrival[], mostBytes: number) {
-  for (const { parts } of arrivals) {
-    const run = takeRun(parts, mostBytes);
-    if (run) return { reader, run };
-  }
-  return null;
-}
-
-function isWhole({ parts }: Arrival): boolean {
-  return parts.every((part) => part.arrived === part.bytes.length);
-}
-
-function nReaders({ nReaders: { demand, ahead, background } }: Arrival): number {
-  return demand + ahead + background;
-}
-
-/** What a read of a record that is not stored yet rejects with when the source can't be had. */
-export function absentIfUnreachable(url: string, { key }: RecordPlan, error: unknown): unknown {
-  if (!(error instanceof NetError)) return error;
-  return new ExpertsError('experts/absent', `${key} of ${url} is not here yet: ${error.message}`, {
-    remedy: `${error.remedy} What has arrived stays, and the conversation can go on when the rest can be fetched.`,
-    retryable: true,
-    details: { url, key },
-    cause: error,
-  });
 }

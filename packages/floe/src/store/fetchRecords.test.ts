@@ -1,5 +1,6 @@
 /** Ranges and a stream give the same records, each once, however the bytes are cut. */
 import { describe, expect, it } from 'vitest';
+import { sourcesOf } from './fetchPlan.ts';
 import { fetchByRanges, fetchFromStream, fetchRecord } from './fetchRecords.ts';
 import { testModel } from './host.testing.ts';
 import { packRecord } from './pack.ts';
@@ -54,6 +55,24 @@ describe('fetchByRanges', () => {
     const source = memorySource(0);
     for await (const _ of fetchByRanges(source, plans, { rangeBytes: 5_000 }));
     expect(source.mostOpen).toBe(3);
+  });
+
+  it.each([
+    ['one group and no more where that is as much as may wait', 1, 1],
+    ['control: four groups by itself', undefined, 4],
+  ])('has begun, when the first is taken, %s', async (_, aheadBytes, nBegun) => {
+    const source = memorySource(0);
+    const asked: number[] = [];
+    const read: ByteSource['read'] = (offset, length) => {
+      asked.push(offset);
+      return source.read(offset, length);
+    };
+    const records = fetchByRanges({ ...source, read }, plans, { rangeBytes: 5_000, aheadBytes });
+    await records.next();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const nAsked = plans.filter((plan) => sourcesOf(plan).some(({ offset }) => asked.includes(offset))).length;
+    expect(nAsked).toBe(nBegun);
+    await records.return(undefined);
   });
 
   it('hands out the records before the one that fails', async () => {

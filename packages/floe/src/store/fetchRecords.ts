@@ -11,6 +11,8 @@ export interface FetchOptions {
   readonly onBytes?: ((nBytes: number) => void) | undefined;
   /** The most that one request asks for. */
   readonly rangeBytes?: number | undefined;
+  /** The most that is asked for before the first of it is taken; one group always is. 128 MiB by itself. */
+  readonly aheadBytes?: number | undefined;
 }
 
 export interface FetchedRecord {
@@ -22,6 +24,8 @@ const RANGE_BYTES = 8 << 20;
 const N_IN_FLIGHT = 3;
 /** Groups begun before the first of them is stored: one that is packed, and one for each request in flight. */
 const N_AHEAD = N_IN_FLIGHT + 1;
+/** Of the file, in groups begun: large experts are not worth four. While a group is packed it is held twice. */
+const AHEAD_BYTES = 128 << 20;
 
 /** The records in the plans' order, in batches worth a transaction. Later ranges are on their way meanwhile. */
 export async function* fetchByRanges(
@@ -36,7 +40,7 @@ export async function* fetchByRanges(
   const fetchGroup = async ({ plans, ranges }: FetchGroup): Promise<FetchedRecord[]> => {
     const fetchRange = async (range: ByteRange) => ({
       offset: range.offset,
-      bytes: await inLane(() => source.read(range.offset, range.length, signal, options.onBytes)),
+      bytes: await inLane(() => source.read(range.offset, range.length, signal, { onBytes: options.onBytes })),
     });
     const read = pieceReader(await Promise.all(ranges.map(fetchRange)));
     return Promise.all(plans.map(async (plan) => ({ plan, bytes: await packRecord(plan, read) })));
@@ -45,6 +49,8 @@ export async function* fetchByRanges(
   try {
     for (let i = 0; i < groups.length; i++) {
       for (const group of groups.slice(begun.length, i + N_AHEAD)) {
+        const aheadBytes = bytesOf([...groups.slice(i, begun.length), group]);
+        if (begun.length > i && aheadBytes > (options.aheadBytes ?? AHEAD_BYTES)) break;
         const records = fetchGroup(group);
         // It may fail before its turn comes, or after an earlier one has failed.
         records.catch(() => undefined);
@@ -137,6 +143,10 @@ function copyOverlap(from: Uint8Array, fromOffset: number, to: Piece): void {
   const start = Math.max(fromOffset, to.offset);
   const end = Math.min(fromOffset + from.length, to.offset + to.bytes.length);
   if (start < end) to.bytes.set(from.subarray(start - fromOffset, end - fromOffset), start - to.offset);
+}
+
+function bytesOf(groups: readonly FetchGroup[]): number {
+  return groups.reduce((sum, { ranges }) => ranges.reduce((part, { length }) => part + length, sum), 0);
 }
 
 /** At most `n` at once; the others wait in order. */

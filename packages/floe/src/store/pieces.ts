@@ -50,11 +50,18 @@ export function takeRun(parts: readonly Part[], mostBytes: number): Run | null {
   return { offset, length: end - offset, slices };
 }
 
-/** Copies a run's bytes into their parts. */
+/** Where a run's bytes can be put as they arrive: they are all of one part. */
+export function placeOf({ slices, length }: Run): Uint8Array | undefined {
+  const [only, ...others] = slices;
+  if (!only || others.length > 0 || only.to - only.from !== length) return undefined;
+  return only.part.bytes.subarray(only.from, only.to);
+}
+
+/** Copies a run's bytes into their parts, unless `bytes` is their place there. */
 export function deliver({ offset, slices }: Run, bytes: Uint8Array): void {
   for (const { part, from, to } of slices) {
     const at = part.offset + from - offset;
-    part.bytes.set(bytes.subarray(at, at + to - from), from);
+    if (bytes.buffer !== part.bytes.buffer) part.bytes.set(bytes.subarray(at, at + to - from), from);
     part.arrived += to - from;
   }
 }

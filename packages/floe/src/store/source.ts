@@ -13,20 +13,20 @@ export interface ByteSource {
   readonly ranges: boolean;
   /** Bytes of the file received over the network so far, those asked for twice twice. 0 where it is local. */
   readonly fetchedBytes: number;
-  /**
-   * Exactly `length` bytes from `offset`. `onBytes` hears of them as they arrive, each once. A network that brings
-   * nothing for `patienceMs` is an error; without it, for as long as a download has patience.
-   */
-  readonly read: (
-    offset: number,
-    length: number,
-    signal?: AbortSignal,
-    onBytes?: (nBytes: number) => void,
-    patienceMs?: number,
-  ) => Promise<Uint8Array>;
+  /** Exactly `length` bytes from `offset`. */
+  readonly read: (offset: number, length: number, signal?: AbortSignal, options?: ReadOptions) => Promise<Uint8Array>;
   /** The whole file from its first byte, in pieces of any size; there where `ranges` is false. */
   readonly stream?: (signal?: AbortSignal) => AsyncIterable<Uint8Array>;
   readonly close: () => Promise<void>;
+}
+
+export interface ReadOptions {
+  /** Hears of the bytes as they arrive, each once. */
+  readonly onBytes?: ((nBytes: number) => void) | undefined;
+  /** A network that brings nothing for so long is an error; by itself as long as a download has patience. */
+  readonly patienceMs?: number | undefined;
+  /** `length` bytes, where they may be put and then resolved with; a source that can't do so makes others. */
+  readonly into?: Uint8Array | undefined;
 }
 
 /** What a person may name as a model: a URL, a `File`/`Blob`, or a path (in Node). */

@@ -5,8 +5,10 @@
  */
 import { FloeError, StoreError, throwIfAborted } from '../errors/index.ts';
 import type { Host } from '../host/index.ts';
-import { Arrivals, absentIfUnreachable } from './arrivals.ts';
+import { absentIfUnreachable } from './arrival.ts';
+import { Arrivals, HELD_BYTES } from './arrivals.ts';
 import { fetchInBackground } from './background.ts';
+import { ByteAccount } from './byteAccount.ts';
 import type { Database } from './database.ts';
 import { DemandFirst } from './demandFirst.ts';
 import { complete } from './download.ts';
@@ -60,8 +62,10 @@ class StoredWeights implements WeightSource {
     this.#options = options;
     this.notices = options.notices;
     this.#isComplete = manifest.state === 'complete' && hashes.size === plans.length;
+    const account = new ByteAccount(HELD_BYTES);
     this.#queue = new WriteQueue({
       host,
+      account,
       db,
       manifest,
       hashes,
@@ -74,6 +78,7 @@ class StoredWeights implements WeightSource {
       clock: host.clock,
       source: () => source.get(manifest),
       rangeBytes,
+      account,
       keep: (plan, bytes) => this.#queue.add(plan, bytes),
     });
   }

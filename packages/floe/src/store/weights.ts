@@ -1,7 +1,8 @@
 /** Records for whoever loads them, wherever they lie. */
 
 import type { Clock } from '../host/index.ts';
-import { Arrivals, absentIfUnreachable } from './arrivals.ts';
+import { absentIfUnreachable } from './arrival.ts';
+import { Arrivals } from './arrivals.ts';
 import { fetchFromStream, fetchRecord } from './fetchRecords.ts';
 import type { BackgroundProgress, StoreNotice } from './notices.ts';
 import { packRecord } from './pack.ts';

@@ -1,6 +1,7 @@
 /** Records that have arrived, on their way into the store; nobody who reads them waits for that. */
 import { asFloeError } from '../errors/index.ts';
 import type { Host } from '../host/index.ts';
+import type { ByteAccount } from './byteAccount.ts';
 import type { Database } from './database.ts';
 import type { Manifest } from './manifest.ts';
 import type { StoreNotice } from './notices.ts';
@@ -16,6 +17,8 @@ export interface WriteQueueOptions {
   readonly storedBytes: number;
   /** The most that the model may take. */
   readonly storageBytes: number;
+  /** Where records that are added are counted already; each is given back once nothing is left of it here. */
+  readonly account: ByteAccount;
   readonly onNotice: (notice: StoreNotice) => void;
   /** After each transaction. */
   readonly onStored: () => void;
@@ -102,9 +105,15 @@ export class WriteQueue {
     while (this.#waiting.size > 0) {
       const batch = this.#batch();
       await this.#store(batch).catch((error: unknown) => this.#giveUp(error));
-      for (const { plan } of batch) this.#waiting.delete(plan.key);
+      for (const { plan } of batch) this.#letGo(plan.key);
     }
     this.#writing = null;
+  }
+
+  #letGo(key: string): void {
+    const waiting = this.#waiting.get(key);
+    if (!this.#waiting.delete(key)) return;
+    this.#options.account.give(waiting?.bytes.length ?? 0);
   }
 
   #batch(): Waiting[] {
@@ -128,7 +137,7 @@ export class WriteQueue {
     for (const { key, bytes, sha256 } of packed) {
       hashes.set(key, sha256);
       this.#storedBytes += bytes.length;
-      this.#waiting.delete(key);
+      this.#letGo(key);
     }
     onStored();
   }

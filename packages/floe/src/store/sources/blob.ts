@@ -11,7 +11,7 @@ export function openBlob(blob: Blob): ByteSource {
     local: true,
     ranges: true,
     fetchedBytes: 0,
-    read: async (offset, length, signal, onBytes) => {
+    read: async (offset, length, signal, options) => {
       checkRange(source, offset, length);
       throwIfAborted(signal);
       const buffer = await blob
@@ -20,7 +20,7 @@ export function openBlob(blob: Blob): ByteSource {
         .catch((cause: unknown) => {
           throw unreadable(source.name, cause);
         });
-      onBytes?.(length);
+      options?.onBytes?.(length);
       return new Uint8Array(buffer);
     },
     close: async () => undefined,

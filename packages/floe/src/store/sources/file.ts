@@ -20,13 +20,13 @@ export async function openFile(host: Host, path: string): Promise<ByteSource> {
     local: true,
     ranges: true,
     fetchedBytes: 0,
-    read: async (offset, length, signal, onBytes) => {
+    read: async (offset, length, signal, options) => {
       checkRange(source, offset, length);
       throwIfAborted(signal);
       const bytes = await file.read(offset, length).catch((cause: unknown) => {
         throw asFloeError(cause);
       });
-      onBytes?.(length);
+      options?.onBytes?.(length);
       return bytes;
     },
     close: () => file.close(),

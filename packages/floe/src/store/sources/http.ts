@@ -94,10 +94,11 @@ function rangedSource(host: Host, info: RequestInfo, pinned: Pinned, prefix: Uin
     get fetchedBytes() {
       return fetchedBytes;
     },
-    read: async (offset, length, signal, onBytes, patienceMs = READ_POLICY.withinMs) => {
+    read: async (offset, length, signal, options = {}) => {
+      const { onBytes, patienceMs = READ_POLICY.withinMs, into } = options;
       checkRange(source, offset, length);
       const both = signal ? AbortSignal.any([signal, life.signal]) : life.signal;
-      const bytes = new Uint8Array(length);
+      const bytes = into ?? new Uint8Array(length);
       // The probe's bytes are here already and not fetched again.
       const known = prefix.subarray(Math.min(offset, prefix.length), Math.min(offset + length, prefix.length));
       bytes.set(known);

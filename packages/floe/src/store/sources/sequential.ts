@@ -35,7 +35,7 @@ export function sequentialSource(host: Host, info: RequestInfo, first: Response,
     get fetchedBytes() {
       return fetchedBytes;
     },
-    read: async (offset, nBytes, signal, onBytes) => {
+    read: async (offset, nBytes, signal, options) => {
       checkRange(source, offset, nBytes);
       const end = offset + nBytes;
       if (!kept || end > KEPT_BYTES)
@@ -47,7 +47,7 @@ export function sequentialSource(host: Host, info: RequestInfo, first: Response,
         kept.push(value);
         keptBytes += value.length;
       }
-      onBytes?.(nBytes);
+      options?.onBytes?.(nBytes);
       return joined(kept).slice(offset, end);
     },
     stream: async function* (signal) {
