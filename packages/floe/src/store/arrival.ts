@@ -18,8 +18,6 @@ export interface Arrival {
   readonly done: Promise<Uint8Array>;
   readonly resolve: (bytes: Uint8Array) => void;
   readonly reject: (error: unknown) => void;
-  /** Its bytes are the store's, not to be changed. */
-  kept: boolean;
 }
 
 export function newArrival(plan: RecordPlan): Arrival {
@@ -32,11 +30,19 @@ export function newArrival(plan: RecordPlan): Arrival {
   // Its readers may all have left when it fails.
   done.catch(() => undefined);
   const nReaders = { demand: 0, ahead: 0, background: 0 };
-  return { plan, parts: null, heldBytes: 0, nReaders, done, resolve, reject, kept: false };
+  return { plan, parts: null, heldBytes: 0, nReaders, done, resolve, reject };
 }
 
-/** Whether it has begun; it does if there is room for its bytes. `guessed`: what guesses hold, which bar no demand. */
-export function begun(arrival: Arrival, account: ByteAccount, guessed: () => number): boolean {
+/**
+ * Whether it has begun; it does if there is room for its bytes. `guessed`: what guesses hold, which bar no demand.
+ * `spare`: arrays that its parts may be put into.
+ */
+export function begun(
+  arrival: Arrival,
+  account: ByteAccount,
+  spare: readonly Uint8Array[],
+  guessed: () => number,
+): boolean {
   if (arrival.parts) return true;
   const { plan, nReaders } = arrival;
   const needBytes = fileBytes(plan) + plan.sizeBytes;
@@ -46,7 +52,7 @@ export function begun(arrival: Arrival, account: ByteAccount, guessed: () => num
   if (othersBytes > 0 && othersBytes + needBytes > mostBytes) return false;
   account.take(needBytes);
   arrival.heldBytes = needBytes;
-  arrival.parts = partsOf(plan);
+  arrival.parts = partsOf(plan, spare);
   return true;
 }
 

@@ -61,6 +61,8 @@ export class Arrivals {
   readonly #inFlight = new Set<InFlight>();
   readonly #life = new AbortController();
   readonly #account: ByteAccount;
+  /** Parts of the record that was whole last, for the next one: garbage of such a size stays about for a while. */
+  #spare: Uint8Array[] = [];
   #nDemanding = 0;
   #demandedAt = Number.NEGATIVE_INFINITY;
   #resting = false;
@@ -81,8 +83,8 @@ export class Arrivals {
   }
 
   /**
-   * The record, packed. Several who want it get it from one fetch, each a copy of its own; but for the background,
-   * which may only look.
+   * The record, packed, not to be changed. Several who want it get it from one fetch, and all the same array, which may
+   * be on its way into the store as well.
    * @throws {NetError} when the source gave no byte of it for half a minute.
    */
   async fetch(plan: RecordPlan, reader: Reader, signal?: AbortSignal): Promise<Uint8Array> {
@@ -92,8 +94,7 @@ export class Arrivals {
     arrival.nReaders[reader]++;
     this.#pumpSoon();
     try {
-      const bytes = await orAborted(arrival.done, signal);
-      return reader !== 'background' && (arrival.kept || nReaders(arrival) > 1) ? bytes.slice() : bytes;
+      return await orAborted(arrival.done, signal);
     } finally {
       arrival.nReaders[reader]--;
       if (reader === 'demand') this.#demandedAt = this.#options.clock.now();
@@ -132,6 +133,7 @@ export class Arrivals {
     queueMicrotask(() => {
       this.#pumping = false;
       for (let next = this.#next(); next; next = this.#next()) this.#ask(next.reader, next.run);
+      if (this.#arrivals.size === 0) this.#spare = [];
     });
   }
 
@@ -166,7 +168,10 @@ export class Arrivals {
   }
 
   #begun(arrival: Arrival): boolean {
-    return begun(arrival, this.#account, () => guessedBytes(this.#arrivals.values()));
+    const isBegun = arrival.parts !== null;
+    if (!begun(arrival, this.#account, this.#spare, () => guessedBytes(this.#arrivals.values()))) return false;
+    if (!isBegun) this.#spare = [];
+    return true;
   }
 
   #count(reader: Reader): number {
@@ -216,10 +221,11 @@ export class Arrivals {
       // Those who waited may have left meanwhile, and its bytes with them.
       if (arrival.heldBytes === 0) this.#account.take(plan.sizeBytes);
       arrival.heldBytes ||= plan.sizeBytes;
-      arrival.kept = this.#options.keep(plan, bytes);
+      const isKept = this.#options.keep(plan, bytes);
       // Before its bytes make room: the background is not to take it for a quiet moment.
       if (arrival.nReaders.demand > 0) this.#demandedAt = this.#options.clock.now();
-      giveBack(arrival, this.#account, arrival.kept ? plan.sizeBytes : 0);
+      this.#spare = parts.map((part) => part.bytes);
+      giveBack(arrival, this.#account, isKept ? plan.sizeBytes : 0);
       if (this.#isWaitedFor(arrival)) this.#arrivals.delete(plan.key);
       arrival.resolve(bytes);
     } catch (error) {

@@ -20,15 +20,14 @@ export interface Run {
   readonly slices: readonly { readonly part: Part; readonly from: number; readonly to: number }[];
 }
 
-/** A record's parts, none of which has been asked for. */
-export function partsOf(plan: RecordPlan): Part[] {
-  return sourcesOf(plan).map(({ offset, sizeBytes }) => ({
-    key: plan.key,
-    offset,
-    bytes: new Uint8Array(sizeBytes),
-    asked: 0,
-    arrived: 0,
-  }));
+/** A record's parts, none of which has been asked for. Arrays of `spare` are used where one is as long as a part. */
+export function partsOf(plan: RecordPlan, spare: readonly Uint8Array[] = []): Part[] {
+  const left = [...spare];
+  return sourcesOf(plan).map(({ offset, sizeBytes }) => {
+    const place = left.findIndex(({ length }) => length === sizeBytes);
+    const bytes = place < 0 ? new Uint8Array(sizeBytes) : left.splice(place, 1)[0]!;
+    return { key: plan.key, offset, bytes, asked: 0, arrived: 0 };
+  });
 }
 
 /** Takes the first bytes not asked for yet, with what follows them closely, up to `mostBytes`; null if all were. */

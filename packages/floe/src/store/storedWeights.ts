@@ -136,8 +136,7 @@ class StoredWeights implements WeightSource {
 
   async #readNear(plan: RecordPlan, urgency: Urgency, signal: AbortSignal | undefined): Promise<Uint8Array> {
     const waiting = this.#queue.get(plan.key);
-    // A copy: what is handed out may be transferred away.
-    if (waiting) return waiting.slice();
+    if (waiting) return waiting;
     return this.#reads.run(urgency, signal, () => this.#readStored(plan, signal));
   }
 

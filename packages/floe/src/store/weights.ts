@@ -15,7 +15,8 @@ export type Urgency = 'demand' | 'ahead';
 /** The one interface by which a model reads its weights. */
 export interface WeightSource {
   /**
-   * The packed record, `plan.sizeBytes` long; the caller's to keep. `urgency` is 'demand' by itself.
+   * The packed record, `plan.sizeBytes` long: the caller's to keep and to read, but not to change or to transfer, for
+   * others may read it too, or it may be on its way into the store. `urgency` is 'demand' by itself.
    * @throws {StoreError} `store/corrupt`: it was stored, is damaged, and can't be fetched again now.
    * @throws {ExpertsError} `experts/absent`: it is not here yet and can't be fetched now; later it may be. `cause` says
    *   why. Of a record that was not to come later it is the `NetError` itself.
@@ -110,9 +111,7 @@ export async function memoryWeights(
         });
       }
       if (!known) return fetchRecord(source, plan, signal);
-      // A copy: what is handed out may be transferred away.
-      if (known.length <= SMALL_BYTES) return known.slice();
-      held.delete(plan.key);
+      if (known.length > SMALL_BYTES) held.delete(plan.key);
       return known;
     },
     close: async () => {
