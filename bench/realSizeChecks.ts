@@ -21,8 +21,20 @@ const PROBE_BYTES = 2 * 2 ** 20;
 /** f32 sums of some 7,000 terms against doubles: 8e-6 was seen for one layer, and errors grow from layer to layer. */
 const REFERENCE_TOLERANCE = 1e-4;
 
-/** @param reference float64 logits behind each id of the first prompt; null to leave them out. */
+/**
+ * All that must hold.
+ * @param reference float64 logits behind each id of the first prompt; null to leave them out.
+ */
 export function checksOf(
+  model: VirtualModel,
+  visits: readonly Visit[],
+  reference: readonly Float64Array[] | null,
+): BoundCheck[] {
+  return [...answerChecks(model, visits, reference), ...visits.flatMap((visit) => heapChecks(model, visit))];
+}
+
+/** The answers, the bytes on the GPU and those over the network: what no garbage collector has a say in. */
+export function answerChecks(
   model: VirtualModel,
   visits: readonly Visit[],
   reference: readonly Float64Array[] | null,
@@ -42,7 +54,7 @@ export function checksOf(
     ...(reference
       ? [atMost('furthest from the float64 reference', distance(one, reference), REFERENCE_TOLERANCE)]
       : []),
-    ...visits.flatMap((visit) => withinBudget(model, visit)),
+    ...visits.map((visit) => atMost(`${at(visit)}: bytes on the GPU`, visit.gpuBytes, visit.budget.gpuBytes)),
     // With room for all of them, two budgets would show nothing.
     atLeast('experts that came, by those the smaller budget holds', nFetched(model, first) / nHeld(model, second), 2),
     atMost('bytes fetched for the first', first.fetchedBytes, mostFetched(model, first)),
@@ -50,24 +62,26 @@ export function checksOf(
   ];
 }
 
-function withinBudget({ expertBytes }: VirtualModel, visit: Visit): BoundCheck[] {
-  const { budget, gpuBytes, heapPeak, heapSettled } = visit;
-  const at = `GPU ${Math.round(budget.gpuBytes / 1e6)} MB`;
+function at({ budget }: Visit): string {
+  return `GPU ${Math.round(budget.gpuBytes / 1e6)} MB`;
+}
+
+function heapChecks({ expertBytes }: VirtualModel, visit: Visit): BoundCheck[] {
+  const { budget, heapPeak, heapSettled } = visit;
   const restBytes = budget.memoryBytes + HEAP_MARGIN_BYTES;
   return [
-    atMost(`${at}: bytes on the GPU`, gpuBytes, budget.gpuBytes),
     atMost(
-      `${at}: the worker's heap and buffers at the most`,
+      `${at(visit)}: the worker's heap and buffers at the most`,
       heapPeak.usedBytes + heapPeak.backingBytes,
       restBytes + HEAP_MARGIN_EXPERTS * expertBytes,
     ),
     atMost(
-      `${at}: the same at the end, garbage collected`,
+      `${at(visit)}: the same at the end, garbage collected`,
       heapSettled ? heapSettled.usedBytes + heapSettled.backingBytes : Number.NaN,
       restBytes,
     ),
     // A watch that saw nothing has shown nothing.
-    atLeast(`${at}: times the worker's heap was looked at`, heapPeak.nSamples, 10),
+    atLeast(`${at(visit)}: times the worker's heap was looked at`, heapPeak.nSamples, 10),
   ];
 }
 

@@ -18,6 +18,8 @@ export class RecordFiles {
   readonly #host: Host;
   readonly #onNotice: (notice: StoreNotice) => void;
   #root: Promise<Folder> | null = null;
+  /** Of each generation, once it was opened: each opening is a way to the browser and back. */
+  readonly #folders = new Map<string, Folder>();
   #works: Promise<boolean> | null = null;
 
   constructor(host: Host, onNotice: (notice: StoreNotice) => void) {
@@ -71,6 +73,7 @@ export class RecordFiles {
   /** Removes all files of a generation; what can't be removed now is swept later. */
   async removeAll(generation: string): Promise<void> {
     await this.#unlessRefused(async () => {
+      this.#folders.delete(generation);
       if (this.#host.files) await (await this.#open()).removeEntry(generation, { recursive: true });
     });
   }
@@ -150,7 +153,11 @@ export class RecordFiles {
 
   async #folder(generation: string): Promise<Folder> {
     if (!this.#host.files) throw new DOMException('This origin has no files.', 'NotFoundError');
-    return (await this.#open()).getDirectoryHandle(generation, { create: true });
+    const known = this.#folders.get(generation);
+    if (known) return known;
+    const folder = await (await this.#open()).getDirectoryHandle(generation, { create: true });
+    this.#folders.set(generation, folder);
+    return folder;
   }
 
   async #unlessRefused(work: () => Promise<void>): Promise<void> {
