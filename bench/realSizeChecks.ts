@@ -9,9 +9,8 @@ export interface BoundCheck extends Check {
 }
 
 /**
- * What the worker may hold for a moment beside its memory budget: an expert that arrives in parts and the record it is
- * packed to, copies on their way to the store and to the GPU, and as many that are not collected yet. Without a memory
- * tier and with every expert on the GPU, 333 MB were seen, not quite six experts.
+ * What the worker may hold for a moment beside its memory budget: bytes between network and store, which the library
+ * holds below 192 MiB (not quite three and a half experts), and records that are not collected yet. 342 MB were seen.
  */
 const HEAP_MARGIN_EXPERTS = 6;
 /** And at rest: code, vocabulary, tables, the small pieces of a page's life. */
