@@ -7,24 +7,37 @@ import { EXPERT_PLACES, type ExpertsReport } from './types.ts';
 /** Reports come no faster: a page draws each. */
 const REPORT_MS = 100;
 
-/** Keeps the last token's routes and tells a listener, now and then. */
+/** Keeps the last token's routes and tells a listener what changed, now and then; of the last change always. */
 export class ExpertWatch {
   private lastRouted: Uint16Array;
   private toldMs = Number.NEGATIVE_INFINITY;
+  private isTelling = false;
 
   constructor(
     private readonly runner: Runner,
     private readonly experts: ExpertCache,
-    clock: Clock,
-    listener: ((report: ExpertsReport) => void) | undefined,
+    private readonly clock: Clock,
+    private readonly listener: ((report: ExpertsReport) => void) | undefined,
   ) {
     this.lastRouted = new Uint16Array(0);
     runner.decoder.onRoutes = ({ ids }) => {
       this.lastRouted = ids;
-      if (!listener || clock.now() - this.toldMs < REPORT_MS) return;
-      this.toldMs = clock.now();
-      listener(this.report());
+      this.changed();
     };
+  }
+
+  /** Something may have moved: called for each token, and for each unit of a prompt. */
+  changed(): void {
+    if (!this.listener || this.isTelling) return;
+    this.isTelling = true;
+    const tell = () => {
+      this.isTelling = false;
+      this.toldMs = this.clock.now();
+      this.listener?.(this.report());
+    };
+    const restMs = this.toldMs + REPORT_MS - this.clock.now();
+    if (restMs <= 0) tell();
+    else void this.clock.sleep(restMs).then(tell);
   }
 
   report(): ExpertsReport {

@@ -1,4 +1,5 @@
 import { orAborted, TextError } from '../errors/index.ts';
+import { checkSlots, type ExpertCache } from '../experts/index.ts';
 import { Runner, type Schedule } from '../generate/index.ts';
 import { type Gguf, readGguf } from '../gguf/index.ts';
 import { type Device, type DeviceOptions, openDevice } from '../gpu/index.ts';
@@ -11,12 +12,18 @@ import {
   placeModel,
   planModel,
 } from '../model/index.ts';
-import { type LateOptions, type ModelSource, type OpenedWeights, openWeights } from '../store/index.ts';
+import {
+  type LateOptions,
+  type ModelSource,
+  type OpenedWeights,
+  openWeights,
+  type RecordPlan,
+} from '../store/index.ts';
 import { ChatTemplate, createTokenizer, type Tokenizer, vocabularyFromMetadata } from '../text/index.ts';
-import { contextOf, divideMemory } from './budget.ts';
-import { invalid } from './check.ts';
+import { contextOf, type DividedMemory, divideMemory } from './budget.ts';
 import { ExpertWatch } from './experts.ts';
 import { LocalModel } from './model.ts';
+import { checkLoadOptions } from './options.ts';
 import { recordTrace } from './record.ts';
 import type { LoadNotice, LoadOptions, LoadProgress, Model, ModelInfo } from './types.ts';
 
@@ -29,10 +36,18 @@ export interface ThreadOptions extends LoadOptions {
   readonly onTrace?: (bytes: Uint8Array) => void;
 }
 
+/** What the header alone decides, before a weight is downloaded: whether the model can run here as it was asked to. */
+interface Prepared {
+  readonly plan: ModelPlan;
+  readonly tokenizer: Tokenizer;
+  readonly contextLength: number;
+  readonly memory: DividedMemory;
+}
+
 /** Opens a model in this thread: the header, a device, the weights, the kernels; then it is ready. */
 export async function loadInThread(host: Host, source: ModelSource, options: ThreadOptions = {}): Promise<Model> {
   const { signal } = options;
-  const dropBelow = dropBelowOf(options);
+  checkLoadOptions(options);
   const progress = progressReporter(source, options);
   progress({ phase: 'inspect', loaded: 0, total: 0 });
   // Before a byte is downloaded: a device that can't run it is the shorter disappointment.
@@ -43,28 +58,40 @@ export async function loadInThread(host: Host, source: ModelSource, options: Thr
   });
   let opened: OpenedWeights<Gguf> | null = null;
   try {
+    let prepared: Prepared | null = null;
+    const experts: { cache: ExpertCache | null } = { cache: null };
     opened = await openWeights(host, source, {
       readHeader: (bytes, abort) => readGguf(bytes, { clock: host.clock, ...(abort ? { signal: abort } : {}) }),
-      makePlans: (gguf: Gguf) => planModel(gguf).records,
+      makePlans: (gguf: Gguf) => {
+        prepared = prepare(host, device, gguf, options);
+        return prepared.plan.records;
+      },
       ...(signal ? { signal } : {}),
       ...(options.sha256 === undefined ? {} : { sha256: options.sha256 }),
       ...lateOptions(options),
+      order: (missing) => likeliest(prepared!.plan, experts.cache, missing),
       onProgress: progress,
     });
-    const model = await makeReady(
-      host,
-      device,
-      opened,
-      { ...options, paging: { ...options.paging, dropBelow } },
-      progress,
-    );
+    const model = await makeReady(host, device, opened, prepared!, options, progress);
+    experts.cache = model.experts;
     progress({ phase: 'ready', loaded: opened.fileBytes, total: opened.fileBytes, notices: opened.weights.notices });
-    return model;
+    return model.model;
   } catch (error) {
     device.destroy();
-    await opened?.weights.close();
+    // What went wrong first is what there is to tell.
+    await opened?.weights.close().catch(() => {});
     throw error;
   }
+}
+
+function prepare(host: Host, device: Device, gguf: Gguf, { contextLength, budget, placing }: ThreadOptions): Prepared {
+  const plan = planModel(gguf);
+  const tokenizer = createTokenizer(vocabularyFromMetadata(gguf.metadata));
+  checkVocabulary(tokenizer, plan);
+  const context = contextOf(plan, contextLength);
+  const memory = divideMemory(host, plan, context, budget);
+  checkSlots(device, memory.slots, placing?.poolBytes);
+  return { plan, tokenizer, contextLength: context, memory };
 }
 
 /** Weights onto the device, kernels compiled, everything a LocalModel is made of. */
@@ -72,16 +99,12 @@ async function makeReady(
   host: Host,
   device: Device,
   opened: OpenedWeights<Gguf>,
+  { plan, tokenizer, contextLength, memory }: Prepared,
   options: ThreadOptions,
   progress: Report,
-): Promise<Model> {
-  const { signal, contextLength } = options;
-  const plan = planModel(opened.header);
-  const context = contextOf(plan, contextLength);
-  const tokenizer = createTokenizer(vocabularyFromMetadata(opened.header.metadata));
-  checkVocabulary(tokenizer, plan);
+): Promise<{ readonly model: Model; readonly experts: ExpertCache | null }> {
+  const { signal } = options;
   const { weights } = opened;
-  const memory = divideMemory(host, plan, context, options.budget);
   const { placed, runner } = await device.checked(async () => {
     const onProgress = (loaded: number, total: number) =>
       progress({ phase: 'upload', loaded, total, notices: weights.notices });
@@ -92,10 +115,8 @@ async function makeReady(
       memoryBytes: memory.memoryBytes,
       ...options.placing,
     });
-    return {
-      placed,
-      runner: new Runner(device, placed, context, host.clock, scheduleOf(options), options.paging?.prefetch ?? true),
-    };
+    const prefetch = options.paging?.prefetch ?? true;
+    return { placed, runner: new Runner(device, placed, contextLength, host.clock, scheduleOf(options), prefetch) };
   });
   const { compiled } = device.pipelines;
   device.pipelines.onCompiled = () => progress({ phase: 'compile', loaded: compiled.done, total: compiled.asked });
@@ -103,11 +124,12 @@ async function makeReady(
   device.pipelines.onCompiled = () => {};
   device.throwIfFailed();
   const template = ChatTemplate.of(tokenizer, host);
-  const info = infoOf(opened, plan, context, template !== null, device, memory.notices);
+  const info = infoOf(opened, plan, contextLength, template !== null, device, memory.notices);
   if (placed.experts) runner.decoder.dropBelow = options.paging?.dropBelow ?? 0;
   const watch = placed.experts && new ExpertWatch(runner, placed.experts, host.clock, options.onExperts);
   if (options.onTrace) recordTrace(runner, info.name, options.onTrace);
-  return new LocalModel({ host, device, placed, runner, tokenizer, template, weights, info, watch });
+  const model = new LocalModel({ host, device, placed, runner, tokenizer, template, weights, info, watch });
+  return { model, experts: placed.experts };
 }
 
 /** Each row of the embedding is a token's, or an id could be sampled that nobody can read. */
@@ -121,21 +143,37 @@ function checkVocabulary({ vocabulary }: Tokenizer, { nVocab }: ModelPlan): void
 }
 
 /** What of the file may come after the model is ready. */
-function lateOptions({ download = 'first', budget }: LoadOptions): Partial<LateOptions> {
-  const storage = budget?.storageBytes === undefined ? {} : { storageBytes: budget.storageBytes };
+function lateOptions({ download = 'first', budget, onStored }: LoadOptions): Partial<LateOptions> {
+  const storage = {
+    ...(budget?.storageBytes === undefined ? {} : { storageBytes: budget.storageBytes }),
+    ...(onStored ? { onBackground: onStored } : {}),
+  };
   if (download === 'first') return storage;
   return { ...storage, later: isExpertRecord, background: download === 'background' ? 'on' : 'off' };
+}
+
+/** Of the experts that are still to be downloaded the one with the most uses to expect; else the first of the file. */
+function likeliest(
+  { layers, shape }: ModelPlan,
+  experts: ExpertCache | null,
+  missing: readonly RecordPlan[],
+): RecordPlan | undefined {
+  if (!experts) return missing[0];
+  const keys = new Map(
+    layers.flatMap(({ experts }, layer) =>
+      (experts?.records ?? []).map((record, i) => [record, layer * shape.nExperts + i]),
+    ),
+  );
+  const worth = (record: RecordPlan) => {
+    const key = keys.get(record);
+    return key === undefined ? Number.POSITIVE_INFINITY : experts.policy.score(key, experts.token);
+  };
+  return missing.reduce((best, record) => (worth(record) > worth(best) ? record : best), missing[0]!);
 }
 
 function scheduleOf({ paging = {} }: LoadOptions): Partial<Schedule> {
   const { runAhead, group } = paging;
   return { ...(runAhead === undefined ? {} : { runAhead }), ...(group === undefined ? {} : { group }) };
-}
-
-/** @throws {RequestError} `request/invalid`: it is no share. */
-function dropBelowOf({ paging: { dropBelow = 0 } = {} }: LoadOptions): number {
-  if (dropBelow >= 0 && dropBelow <= 1) return dropBelow;
-  throw invalid('paging.dropBelow', String(dropBelow), 'a share from 0 to 1');
 }
 
 type Report = (step: Pick<LoadProgress, 'phase' | 'loaded' | 'total'> & Partial<Pick<LoadProgress, 'notices'>>) => void;

@@ -113,6 +113,7 @@ export class LocalModel implements Model {
       gpuBytes: device.buffers.bytes(),
       fileTensorBytes: placed.plan.fileTensorBytes,
       storedBytes: weights.storedBytes,
+      notices: [...new Set([...this.info.notices, ...weights.notices])],
     };
   }
 
@@ -156,6 +157,7 @@ export class LocalModel implements Model {
     // An answer whose reader has stopped reading hears no signal: it is ended where it stands.
     await Promise.allSettled([...this.running].map((answer) => answer.return(undefined)));
     await this.queue.idle();
+    await this.remember();
     template?.dispose();
     try {
       await runner.destroy();
@@ -212,6 +214,7 @@ export class LocalModel implements Model {
       stops: stopsOf(request),
       endIds: this.ends,
       continues,
+      onUnit: () => this.parts.watch?.changed(),
       signal,
       startMs,
     };
@@ -235,12 +238,16 @@ export class LocalModel implements Model {
 
   /** Leaves the next visit what this one learnt of its experts; now and then, for a page may be closed without a word. */
   private rememberVisit(): void {
-    const { placed, weights, host } = this.parts;
-    if (!weights.remember || this.unloaded || host.clock.now() - this.rememberedMs < REMEMBER_MS) return;
-    const visit = placed.experts?.snapshot();
-    if (!visit) return;
+    const { host } = this.parts;
+    if (this.unloaded || host.clock.now() - this.rememberedMs < REMEMBER_MS) return;
     this.rememberedMs = host.clock.now();
-    void weights.remember(visit);
+    void this.remember();
+  }
+
+  private async remember(): Promise<void> {
+    const { placed, weights } = this.parts;
+    const visit = weights.remember && placed.experts?.snapshot();
+    if (visit) await weights.remember?.(visit);
   }
 
   /** Fires with the request's own signal, and when the model is unloaded. */

@@ -16,6 +16,12 @@ export interface LoadProgress {
   readonly notices: readonly LoadNotice[];
 }
 
+/** Of a model that answers already: what of it lies in the origin's storage. */
+export interface StoredProgress {
+  readonly storedBytes: number;
+  readonly totalBytes: number;
+}
+
 export interface LoadNotice {
   readonly kind: 'no-ranges' | 'not-stored' | 'refetched' | 'resumed' | 'slow-storage' | 'paged' | 'few-slots';
   readonly message: string;
@@ -36,6 +42,8 @@ export interface LoadOptions {
    * answers already; 'on-demand', only those that are used.
    */
   readonly download?: 'first' | 'background' | 'on-demand';
+  /** Hears how much is stored, while the rest of the file comes (`download`). */
+  readonly onStored?: (progress: StoredProgress) => void;
   /** How experts are paged; for benches and the curious, as what is chosen by itself follows what is measured. */
   readonly paging?: PagingOptions;
   /** Hears where experts are and what paging did: after tokens, ten times a second at the most. */
@@ -205,6 +213,8 @@ export interface MemoryReport {
   readonly fileTensorBytes: number;
   /** Of this model in the origin's storage; 0 where it is read in place. */
   readonly storedBytes: number;
+  /** What went otherwise than hoped until now: `info.notices`, and what came after the load. */
+  readonly notices: readonly LoadNotice[];
 }
 
 export interface ModelInfo {

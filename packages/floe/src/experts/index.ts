@@ -26,7 +26,7 @@ export {
   type Schedule,
   stallMs,
 } from './simulateCost.ts';
-export { ExpertSlots, type SlotClass } from './slots.ts';
+export { checkSlots, ExpertSlots, type SlotClass } from './slots.ts';
 export {
   DECODE,
   encodeTraceShape,

@@ -1,4 +1,4 @@
-import { ExpertsError } from '../errors/index.ts';
+import { GpuError } from '../errors/index.ts';
 import { type BufferView, type Device, roundUp, whole } from '../gpu/index.ts';
 import { ABSENT, type ExpertPool } from '../kernels/index.ts';
 
@@ -18,14 +18,15 @@ export class ExpertSlots {
   private readonly pools: readonly (readonly ExpertPool[])[];
   private readonly table: Uint32Array;
 
-  /** @throws {ExpertsError} `experts/budget-too-small`: one expert is larger than this device can bind. */
+  /** @throws {GpuError} `gpu/limits`: one expert is larger than this device can bind. */
   constructor(
     private readonly device: Device,
     private readonly size: { readonly nLayers: number; readonly nExperts: number },
     readonly classes: readonly SlotClass[],
     /** Bytes of one buffer at the most; default: what one dispatch can bind. */
-    poolBytes = Math.min(device.gpu.limits.maxStorageBufferBindingSize, device.gpu.limits.maxBufferSize),
+    poolBytes = mostPoolBytes(device),
   ) {
+    checkSlots(device, classes, poolBytes);
     let firstSlot = 0;
     this.pools = classes.map(({ slotBytes, nSlots }) => {
       const pools = makePools(device, slotBytes, nSlots, firstSlot, poolBytes);
@@ -82,7 +83,6 @@ export class ExpertSlots {
 
 function makePools(device: Device, slotBytes: number, nSlots: number, firstSlot: number, poolBytes: number) {
   const slotsPerPool = Math.floor(poolBytes / slotBytes);
-  if (slotsPerPool === 0) throw tooLarge(slotBytes, poolBytes);
   return Array.from({ length: Math.ceil(nSlots / slotsPerPool) }, (_, i): ExpertPool => {
     const n = Math.min(slotsPerPool, nSlots - i * slotsPerPool);
     const buffer = device.buffers.storage('experts', `experts.${firstSlot + i * slotsPerPool}`, n * slotBytes);
@@ -90,10 +90,24 @@ function makePools(device: Device, slotBytes: number, nSlots: number, firstSlot:
   });
 }
 
-function tooLarge(slotBytes: number, poolBytes: number): ExpertsError {
-  return new ExpertsError(
-    'experts/budget-too-small',
-    `One expert is ${slotBytes} bytes; this device can bind ${poolBytes} at once.`,
-    { remedy: 'Take a smaller quantization, or a device with larger bindings.', details: { slotBytes, poolBytes } },
-  );
+/** What one dispatch can bind. */
+function mostPoolBytes({ gpu }: Device): number {
+  return Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
+}
+
+/**
+ * Whether this device can bind an expert of each size: known before there is one.
+ * @throws {GpuError} `gpu/limits`: it can't.
+ */
+export function checkSlots(
+  device: Device,
+  classes: readonly Pick<SlotClass, 'slotBytes'>[],
+  poolBytes = mostPoolBytes(device),
+): void {
+  const slotBytes = Math.max(0, ...classes.map((one) => one.slotBytes));
+  if (slotBytes <= poolBytes) return;
+  throw new GpuError('gpu/limits', `One expert is ${slotBytes} bytes; this device can bind ${poolBytes} at once.`, {
+    remedy: 'Take a smaller quantization, or a device with larger bindings.',
+    details: { slotBytes, poolBytes },
+  });
 }

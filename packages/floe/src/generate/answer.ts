@@ -18,6 +18,8 @@ export interface AnswerRequest {
   readonly endIds: ReadonlySet<number>;
   /** True: the answer goes on with a text. False: it is a text of its own. */
   readonly continues: boolean;
+  /** Called before each unit of the prompt. */
+  readonly onUnit: () => void;
   readonly signal: AbortSignal | undefined;
   /** When the call was made, by the clock: the first token's time counts from there. */
   readonly startMs: number;
@@ -34,8 +36,9 @@ export type AnswerPart =
     };
 
 /**
- * Answers a prompt, piece by piece. One step is always queued ahead of the id the host knows: a step reads its input on
- * the GPU, where the step before left it, so the device never waits for the host. A step behind an end is wasted, not wrong.
+ * Answers a prompt, piece by piece. Where no expert can be missing one step is queued ahead of the id the host knows: it
+ * reads its input on the GPU, where the step before left it, so the device never waits for the host. A step behind an end
+ * is wasted, not wrong; where it would load experts it is not begun before it is known to be wanted.
  */
 export async function* answer(
   runner: Runner,
@@ -53,7 +56,11 @@ export async function* answer(
   const stop = new StopMatcher(request.stops);
   const ids: number[] = [];
   runner.rewind(0);
-  let pending = await runner.prefill(prompt, picking, uniform(), () => throwIfAborted(signal), signal);
+  const beforeUnit = () => {
+    throwIfAborted(signal);
+    request.onUnit();
+  };
+  let pending = await runner.prefill(prompt, picking, uniform(), beforeUnit, signal);
   let ahead: typeof pending | null = null;
   let waited = false;
   let firstMs = 0;
@@ -70,7 +77,8 @@ export async function* answer(
   try {
     while (ids.length < nMost) {
       waited = false;
-      ahead = ids.length + 1 < nMost ? await runner.decode(picking, uniform(), signal) : null;
+      const isLast = ids.length + 1 >= nMost;
+      ahead = !isLast && runner.cannotMiss ? await runner.decode(picking, uniform(), signal) : null;
       waited = true;
       const id = pickedId(await pending.wait());
       firstMs ||= clock.now();
@@ -87,8 +95,8 @@ export async function* answer(
         yield done('stop');
         return;
       }
-      if (!ahead) break;
-      pending = ahead;
+      if (isLast) break;
+      pending = ahead ?? (await runner.decode(picking, uniform(), signal));
       ahead = null;
     }
     const rest = stop.push(text.flush());

@@ -64,6 +64,7 @@ export class Runner {
   private promptTokens = 0;
   /** The step that may miss experts and runs by itself; the next one begins behind it. */
   private tail: Promise<unknown> = Promise.resolve();
+  private nRunning = 0;
   /** Hears of a prompt's routes, layer by layer: [nTokens · nExpertsUsed] ids from the prompt's token `first`. */
   onPromptRoutes: ((layer: number, first: number, ids: Uint32Array) => void) | undefined;
   /** Positions the cache holds; the next token's position. */
@@ -129,9 +130,17 @@ export class Runner {
     });
   }
 
+  /**
+   * Whether every expert has a slot, and no step is still on its way that began before: then steps are submitted whole, one
+   * behind the other.
+   */
+  get cannotMiss(): boolean {
+    return this.nRunning === 0 && (this.model.experts?.allResident ?? true);
+  }
+
   /** One decode step. Its input is the id the step before picked, which never leaves the GPU; or one that is given. */
   async decode(picking: Picking, u: number, signal?: AbortSignal, given?: number): Promise<PendingId> {
-    const complete = this.model.experts?.allResident ?? true;
+    const complete = this.cannotMiss;
     const program = await this.decodeProgram(picking.kind, complete ? 0 : this.guessAhead());
     const position = this.length++;
     const write = () => {
@@ -148,8 +157,12 @@ export class Runner {
       return this.decoder.run(program, signal);
     });
     this.tail = id;
-    // Whoever waits for it hears of it.
-    id.catch(() => {});
+    this.nRunning++;
+    const ended = () => {
+      this.nRunning--;
+    };
+    // Whoever waits for it hears of its error.
+    id.then(ended, ended);
     return { wait: () => id };
   }
 

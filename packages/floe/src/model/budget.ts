@@ -14,6 +14,8 @@ const LOGIT_ROWS = 16;
 /** Tokens of a prompt whose experts are brought in once, where one buffer of what they say stays below these bytes. */
 const SPAN_TOKENS = 4096;
 const SPAN_BYTES = 64 << 20;
+/** Of one dispatch at the most: half a second of a slow GPU, which is reset after two. */
+const DISPATCH_FLOP = 2.5e11;
 /** Parameters of recorded dispatches, read-back buffers and the like. */
 const OTHER_BYTES = 2 << 20;
 const DISPATCH_BYTES = 256;
@@ -51,9 +53,12 @@ export interface MemoryPlan {
 /** Row counts of a runner's buffers: by model and context alone, so that no budget changes a bit of an answer. */
 export function stepSizes({ shape }: ModelPlan, contextLength: number): StepSizes {
   const chunkTokens = Math.min(CHUNK_TOKENS, contextLength);
-  const rowBytes = shape.nExpertsUsed * rowStride(shape.modelDim) * 4;
-  const most =
-    shape.nRoutedLayers === 0 ? chunkTokens : Math.min(SPAN_TOKENS, contextLength, Math.floor(SPAN_BYTES / rowBytes));
+  const { nExpertsUsed, modelDim, expertDim } = shape;
+  const rowBytes = nExpertsUsed * rowStride(modelDim) * 4;
+  // Gate and up, a multiplication and an addition for each weight.
+  const tokenFlop = nExpertsUsed * 2 * modelDim * 2 * expertDim;
+  const inOneDispatch = Math.floor(Math.min(SPAN_BYTES / rowBytes, DISPATCH_FLOP / tokenFlop));
+  const most = shape.nRoutedLayers === 0 ? chunkTokens : Math.min(SPAN_TOKENS, contextLength, inOneDispatch);
   const spanTokens = most <= chunkTokens ? chunkTokens : Math.ceil(most / chunkTokens) * chunkTokens;
   return { chunkTokens, spanTokens, logitRows: Math.min(LOGIT_ROWS, contextLength) };
 }

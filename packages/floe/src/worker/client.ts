@@ -37,13 +37,14 @@ export async function loadModel(source: string | URL | Blob, options: LoadOption
   throwIfAborted(options.signal);
   const link = new WorkerLink();
   try {
-    const { signal, onProgress, onExperts, ...rest } = options;
+    const { signal, onProgress, onExperts, onStored, ...rest } = options;
     const wire = source instanceof Blob ? source : new URL(source, globalThis.location?.href).href;
     const report = proxy(onProgress ?? (() => {}));
     const experts = onExperts ? proxy(onExperts) : null;
+    const stored = onStored ? proxy(onStored) : null;
     const device = (options as { device?: DeviceOptions }).device;
     const load = link.call(signal, (worker, call) =>
-      worker.load(call, wire, { ...rest, ...(device ? { device } : {}) }, report, experts),
+      worker.load(call, wire, { ...rest, ...(device ? { device } : {}) }, report, experts, stored),
     );
     // Not for the worker's answer: it is ended below, wherever it is.
     const info = await orAborted(load, signal);

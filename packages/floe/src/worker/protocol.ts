@@ -11,6 +11,7 @@ import type {
   MemoryReport,
   ModelInfo,
   PositionLogprobs,
+  StoredProgress,
   TextCompletion,
   TextCompletionRequest,
   TokenizeOptions,
@@ -21,7 +22,7 @@ import type { DeviceOptions } from '../gpu/index.ts';
 export type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: WireError };
 
 /** Without what can't be cloned: signals and callbacks have their own way. */
-type Cloneable<T> = Omit<T, 'signal' | 'onProgress' | 'onExperts' | 'stream'>;
+type Cloneable<T> = Omit<T, 'signal' | 'onProgress' | 'onExperts' | 'onStored' | 'stream'>;
 export type WireLoadOptions = Cloneable<LoadOptions> & { readonly device?: DeviceOptions };
 export type WireAnswer =
   | { readonly kind: 'chat'; readonly request: Cloneable<ChatCompletionRequest> }
@@ -36,6 +37,7 @@ export interface WorkerFace {
     options: WireLoadOptions,
     onProgress: (progress: LoadProgress) => void,
     onExperts: ((report: ExpertsReport) => void) | null,
+    onStored: ((progress: StoredProgress) => void) | null,
   ): Promise<Outcome<ModelInfo>>;
   complete(call: number, answer: WireAnswer): Promise<Outcome<ChatCompletion | TextCompletion>>;
   /** Begins an answer; `next` gives its chunks, and null behind the last. An answer nobody draws from pauses. */

@@ -34,7 +34,7 @@ function streamOf(answer: WireAnswer, signal: AbortSignal): AsyncIterable<ChatCo
 }
 
 const face: WorkerFace = {
-  load: (call, source, options, onProgress, onExperts) =>
+  load: (call, source, options, onProgress, onExperts, onStored) =>
     outcomeOf(() =>
       abortable(call, async (signal) => {
         model = await loadInThread(browserHost(), source, {
@@ -42,6 +42,7 @@ const face: WorkerFace = {
           signal,
           onProgress,
           ...(onExperts ? { onExperts } : {}),
+          ...(onStored ? { onStored } : {}),
         });
         return model.info;
       }),
