@@ -18,8 +18,8 @@ test('the next browser session reads them with the network off, and answers the 
   await before.openWith(server.url);
   await expect(before.get('notice-slow-storage')).toHaveCount(0);
   const files = await storedFiles(before.page);
-  expect(files.length, 'records of 256 KiB and more').toBeGreaterThan(1);
-  expect(Math.min(...files)).toBeGreaterThanOrEqual(256 * 1024);
+  expect(files.length, 'records of 512 KiB and more').toBeGreaterThan(1);
+  expect(Math.min(...files)).toBeGreaterThanOrEqual(512 * 1024);
 
   const after = await restart();
   const { url } = server;
@@ -62,14 +62,14 @@ test('files that are damaged are fetched again, written anew, and sound at the n
   expect(await floe.ask(question, tables)).toBe(answer);
 });
 
-/** Experts of 442 KB, each a file. */
+/** Experts of 664 KB, each a file. */
 const shape = {
   nLayers: 2,
   modelDim: 128,
   nHeads: 4,
   nKvHeads: 2,
   nVocab: 320,
-  expertDim: 2048,
+  expertDim: 3072,
   nExperts: 16,
   nExpertsUsed: 2,
 };

@@ -5,20 +5,30 @@ import { errorName } from './connection.ts';
 /** What opening says of a file that another tab, or another read of this one, has open for itself alone. */
 const TAKEN_ERRORS = ['NoModificationAllowedError', 'InvalidStateError'];
 
+/** A write keeps its thread waiting, 25 ms for so many bytes, and that thread may be answering. */
+const PIECE_BYTES = 8 << 20;
+
 /**
- * Writes a new file, and resolves when the disk has it.
+ * Writes a new file, and resolves when the disk has it. Between pieces it waits for `pause`, which lets others have the
+ * thread.
  * @throws {DOMException} whatever the platform has against it; part of the file may be there then.
  */
-export async function writeFile(folder: Folder, name: string, bytes: Uint8Array): Promise<void> {
+export async function writeFile(
+  folder: Folder,
+  name: string,
+  bytes: Uint8Array,
+  pause: () => Promise<void>,
+): Promise<void> {
   const file = await folder.getFileHandle(name, { create: true });
   if (!file.createSyncAccessHandle)
     throw new DOMException('Files can be written in a worker only.', 'NotSupportedError');
   const access = await file.createSyncAccessHandle({ mode: 'readwrite' });
   try {
     for (let at = 0; at < bytes.length; ) {
-      const nWritten = access.write(bytes.subarray(at), { at });
+      const nWritten = access.write(bytes.subarray(at, at + PIECE_BYTES), { at });
       if (nWritten <= 0) throw new DOMException(`No byte was taken behind ${at}.`, 'QuotaExceededError');
       at += nWritten;
+      if (at < bytes.length && nWritten === PIECE_BYTES) await pause();
     }
     access.flush();
   } finally {

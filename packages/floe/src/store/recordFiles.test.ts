@@ -96,6 +96,22 @@ describe('a record', () => {
     expect(await db.record(model, 'larger')).toEqual(larger.bytes);
   });
 
+  it('of many megabytes lets others have the thread between its pieces', async () => {
+    let nSleeps = 0;
+    const sleep: Host['clock']['sleep'] = async (...args) => {
+      nSleeps++;
+      return host.clock.sleep(...args);
+    };
+    const huge = record('huge', 17 * 2 ** 20, 4);
+    const tab = open({ ...host, clock: { ...host.clock, sleep } });
+    // Opened before: that takes a timer too.
+    await tab.marks(model, 'g1');
+    nSleeps = 0;
+    await tab.putRecords(manifest, [huge], 0);
+    expect(nSleeps).toBe(2);
+    expect(Buffer.compare((await tab.record(model, 'huge'))!, huge.bytes)).toBe(0);
+  });
+
   it('whose tab dies in the middle of it is not there at the next visit, and its bytes are swept', async () => {
     let dead = false;
     files.faults = {

@@ -39,7 +39,7 @@ export class RecordFiles {
       if (bytes.length < leastBytes || !(await this.#canWrite())) continue;
       const name = newName(this.#host);
       try {
-        await writeFile(await this.#folder(generation), name, bytes);
+        await writeFile(await this.#folder(generation), name, bytes, this.#pause);
         names.set(key, name);
       } catch (error) {
         const isFull = errorName(error) === 'QuotaExceededError';
@@ -105,6 +105,8 @@ export class RecordFiles {
     return nSwept;
   }
 
+  readonly #pause = () => this.#host.clock.sleep(0);
+
   /** Whether files work here, tried with a small one. Found out once, when the first is to be written. */
   async #canWrite(): Promise<boolean> {
     this.#works ??= this.#try();
@@ -121,7 +123,7 @@ export class RecordFiles {
     const name = newName(this.#host);
     try {
       const root = await this.#open();
-      await writeFile(root, name, new TextEncoder().encode(name));
+      await writeFile(root, name, new TextEncoder().encode(name), this.#pause);
       const found = new TextDecoder().decode(await readFile(root, name));
       await root.removeEntry(name);
       if (found !== name) throw new DOMException('What was written was not read.', 'NotReadableError');
