@@ -4,7 +4,7 @@ const SPACE = 0x20;
 
 /** What it needs of a `Tokenizer`. */
 export interface TokenText {
-  readonly vocabulary: Pick<Vocabulary, 'addSpacePrefix'>;
+  readonly vocabulary: Pick<Vocabulary, 'addSpacePrefix' | 'model'>;
   tokenBytes(id: number): Uint8Array;
   isControl(id: number): boolean;
 }
@@ -33,7 +33,9 @@ export class StreamingDetokenizer {
   constructor(tokenizer: TokenText, { special = false, continues = false }: StreamingDetokenizerOptions = {}) {
     this.#tokenizer = tokenizer;
     this.#special = special;
-    this.#dropSpace = tokenizer.vocabulary.addSpacePrefix && !continues;
+    const { addSpacePrefix, model } = tokenizer.vocabulary;
+    // WordPiece writes a space before every word, the first one too.
+    this.#dropSpace = (addSpacePrefix || model === 'bert') && !continues;
   }
 
   /** The text that is certain now: empty while a character's other bytes are to come. */

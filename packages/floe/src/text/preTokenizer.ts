@@ -1,4 +1,5 @@
 import { TextError } from '../errors/index.ts';
+import { SPACES } from './whiteSpace.ts';
 
 /** How a byte-level vocabulary cuts text into words before any merge. */
 export interface PreTokenizer {
@@ -7,9 +8,6 @@ export interface PreTokenizer {
   /** A word that is a token as a whole is taken as it is, whatever the merges would make of it. */
   readonly ignoreMerges: boolean;
 }
-
-// As in llama.cpp, not as in JavaScript, whose \s has U+FEFF and lacks U+0085.
-const SPACES = '\\t-\\r \\x85\\xA0\\u1680\\u2000-\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000';
 
 /** A regex in llama.cpp's spelling, with its meaning of \s and \S. */
 function regex(source: string): RegExp {
@@ -42,6 +40,11 @@ const casedWords = (suffix: string, digits: string) =>
 const DEEPSEEK_EAST =
   '\\u0800-\\u167F\\u1681-\\u1FFF\\u200B-\\u2027\\u202A-\\u202E\\u2030-\\u205E\\u2060-\\u2FFF\\u3001-\\u9FA5\\uAC00-\\uD7FF';
 
+// DeepSeek LLM lists the letters that have a case one by one, and lacks these blocks of them.
+const DEEPSEEK_CASED =
+  '(?:(?![\\u0560-\\u0588\\u10D0-\\u10FF\\u1C89\\u1C8A\\u2D00-\\u2D2D\\uA790-\\uA7FF\\uAB30-\\uAB6F\\u{10570}-\\u{105BF}\\u{10D50}-\\u{10D8F}' +
+  '\\u{16E40}-\\u{16EDF}\\u{1D400}-\\u{1D7FF}\\u{1DF00}-\\u{1DF2F}])[\\p{Lu}\\p{Ll}\\p{Lt}\\u0295])';
+
 const families: readonly {
   readonly names: readonly string[];
   readonly sources: readonly string[];
@@ -66,11 +69,16 @@ const families: readonly {
       'modern-bert',
       'gigachat',
       'a.x-4.0',
+      'jina-v1-en',
+      'jina-v2-code',
+      'jina-v2-de',
+      'jina-v2-es',
+      'roberta-bpe',
     ],
     sources: [GPT2],
   },
   {
-    names: ['llama3', 'llama-v3', 'llama-bpe', 'falcon3', 'falcon-h1', 'pixtral', 'midm-2.0', 'lfm2'],
+    names: ['llama3', 'llama-v3', 'llama-bpe', 'falcon3', 'falcon-h1', 'pixtral', 'midm-2.0', 'lfm2', 'jina-v5-nano'],
     sources: [llama3('\\p{N}{1,3}')],
     ignoreMerges: true,
   },
@@ -88,14 +96,36 @@ const families: readonly {
       'bailingmoe',
       'bailingmoe2',
       'llada-moe',
+      'kormo',
     ],
     sources: [llama3('\\p{N}')],
   },
   {
-    names: ['starcoder', 'refact', 'command-r', 'smollm', 'codeshell', 'exaone', 'minerva-7b'],
+    names: ['qwen35'],
+    sources: [
+      `(?:${CONTRACTION})|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|${SPACES_LAST}`,
+    ],
+  },
+  {
+    names: ['seed-coder'],
+    sources: [`(?:${CONTRACTION})|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|${SPACES_LAST}`],
+  },
+  {
+    names: ['starcoder', 'refact', 'command-r', 'smollm', 'codeshell', 'exaone', 'minerva-7b', 'mellum2'],
     sources: ['\\p{N}', GPT2],
   },
   { names: ['falcon'], sources: ['[\\p{P}\\$\\+<=>\\^~\\|`]+', GPT2, '[0-9][0-9][0-9]'] },
+  {
+    names: ['deepseek-llm'],
+    sources: [
+      '[\\r\\n]',
+      `\\s?${DEEPSEEK_CASED}+`,
+      '\\s?[!-\\/:-~\\uFF01-\\uFF0F\\uFF1A-\\uFF5E\\u2018-\\u201F\\u3001\\u3002]+',
+      '\\s+$',
+      `[${DEEPSEEK_EAST}]+`,
+      '\\p{N}+',
+    ],
+  },
   {
     names: ['deepseek-coder'],
     sources: ['[\\r\\n]', '\\s?\\p{L}+', '\\s?\\p{P}+', `[${DEEPSEEK_EAST}]+`, '\\p{N}'],

@@ -1,5 +1,8 @@
 import { TokenType, typeOf, type Vocabulary } from './vocabulary.ts';
 
+/** What C's `isspace` takes for white space. */
+const SPACES = /^[ \t-\r]*/;
+
 /** A stretch of text, or a special token that stood there. */
 export type Fragment =
   | { readonly kind: 'text'; readonly text: string }
@@ -16,6 +19,8 @@ interface Special {
   readonly text: string;
   /** Added to the vocabulary as plain text (`TokenType.userDefined`): a user may type it. */
   readonly userDefined: boolean;
+  /** The white space behind it belongs to it. */
+  readonly trims: boolean;
 }
 
 /** Finds special tokens in text, in llama.cpp's order: the longest first, wherever it stands. */
@@ -29,7 +34,7 @@ export class Specials {
       const type = typeOf(vocab, id);
       const userDefined = type === TokenType.userDefined;
       if (text !== '' && (userDefined || type === TokenType.control || type === TokenType.unknown)) {
-        specials.push({ id, text, userDefined, bytes: utf8.encode(text).length });
+        specials.push({ id, text, userDefined, trims: vocab.trimsAfter.has(id), bytes: utf8.encode(text).length });
       }
     }
     this.#specials = specials.sort((a, b) => b.bytes - a.bytes || a.id - b.id);
@@ -42,13 +47,14 @@ export class Specials {
   partition(text: string, frames: readonly Range[]): Fragment[] {
     const inFrame = (start: number, end: number) => frames.some((frame) => frame.start <= start && end <= frame.end);
     let pieces: Piece[] = [{ start: 0, end: text.length }];
-    for (const { id, text: special, userDefined } of this.#specials) {
+    for (const { id, text: special, userDefined, trims } of this.#specials) {
       const found = occurrences(text, special);
       if (found.length === 0) continue;
       const framed = found.filter((at) => inFrame(at, at + special.length));
       const reserved = framed.length > 0 || (frames.length > 0 && looksLikeMarker(special));
       const matches = userDefined && !reserved ? found : framed;
-      if (matches.length > 0) pieces = cutAt(pieces, id, special.length, matches);
+      const after = (end: number) => (trims ? end + SPACES.exec(text.slice(end))![0].length : end);
+      if (matches.length > 0) pieces = cutAt(pieces, id, special.length, matches, after);
     }
     return pieces
       .filter((piece) => 'id' in piece || piece.start < piece.end)
@@ -78,8 +84,17 @@ function occurrences(text: string, special: string): number[] {
 
 type Piece = Range | { readonly id: number };
 
-/** The pieces with token `id` cut out at each of `matches` that lies within one. Both lists are in text order. */
-function cutAt(pieces: readonly Piece[], id: number, length: number, matches: readonly number[]): Piece[] {
+/**
+ * The pieces with token `id` cut out at each of `matches` that lies within one; `after` says where the text goes on.
+ * Both lists are in text order.
+ */
+function cutAt(
+  pieces: readonly Piece[],
+  id: number,
+  length: number,
+  matches: readonly number[],
+  after: (end: number) => number,
+): Piece[] {
   const out: Piece[] = [];
   let m = 0;
   for (const piece of pieces) {
@@ -92,7 +107,7 @@ function cutAt(pieces: readonly Piece[], id: number, length: number, matches: re
       const at = matches[m]!;
       if (at < start) continue; // It overlaps the one before, or belongs to an earlier, longer token.
       out.push({ start, end: at }, { id });
-      start = at + length;
+      start = Math.min(after(at + length), piece.end);
     }
     out.push({ start, end: piece.end });
   }

@@ -4,8 +4,22 @@ import { fromByteLevel } from './byteLevel.ts';
 import { StreamingDetokenizer, type TokenText } from './detokenizer.ts';
 import { type Range, Specials } from './specials.ts';
 import { SPACE_PIECE, spmTokenizer } from './spm.ts';
-import { TokenType, textPieces, typeOf, type Vocabulary } from './vocabulary.ts';
+import { unigramTokenizer } from './unigram.ts';
+import { type TokenizerModel, TokenType, textPieces, typeOf, type Vocabulary } from './vocabulary.ts';
 import { wellFormed } from './wellFormed.ts';
+import { wordPieceTokenizer } from './wordPiece.ts';
+
+/** Text without special tokens to ids. */
+type TextTokenizer = (text: string) => number[];
+
+const textTokenizers: Readonly<
+  Record<TokenizerModel, (vocab: Vocabulary, pieces: ReadonlyMap<string, number>) => TextTokenizer>
+> = {
+  llama: spmTokenizer,
+  gpt2: bpeTokenizer,
+  bert: wordPieceTokenizer,
+  t5: unigramTokenizer,
+};
 
 /** A part of a rendered chat: written by the template, or by whoever wrote the message. */
 export interface Segment {
@@ -19,7 +33,7 @@ export interface Tokenizer extends TokenText {
   readonly vocabulary: Vocabulary;
   /**
    * @param options.special  True: text like `<|im_end|>` becomes its control token. Default false: it stays text.
-   * @param options.addSpecial  True: the BOS and EOS the file wants around a text. Default false.
+   * @param options.addSpecial  True: the BOS and EOS (BERT's: CLS and SEP) the file wants around a text. Default false.
    */
   tokenize(text: string, options?: { readonly special?: boolean; readonly addSpecial?: boolean }): number[];
   /** One text in parts, as if in one go; control tokens are found in frames only. Adds no BOS: templates write it. */
@@ -40,9 +54,7 @@ export interface Tokenizer extends TokenText {
  * @throws {TextError} `text/pre-tokenizer`: the vocabulary names one Floe lacks.
  */
 export function createTokenizer(vocab: Vocabulary): Tokenizer {
-  const spm = vocab.model === 'llama';
-  const pieces = textPieces(vocab);
-  const tokenizeText = spm ? spmTokenizer(vocab, pieces) : bpeTokenizer(vocab, pieces);
+  const tokenizeText = textTokenizers[vocab.model](vocab, textPieces(vocab));
   const specials = new Specials(vocab);
   const utf8 = new TextEncoder();
 
@@ -52,7 +64,8 @@ export function createTokenizer(vocab: Vocabulary): Tokenizer {
     for (const fragment of specials.partition(text, frames)) {
       if (fragment.kind === 'token') ids.push(fragment.id);
       else {
-        const prefix = afterSpecial && vocab.addSpacePrefix ? ' ' : '';
+        // Unigram's prefix is its normalizer's, which may take the text's own spaces off first.
+        const prefix = afterSpecial && vocab.addSpacePrefix && vocab.model === 'llama' ? ' ' : '';
         for (const id of tokenizeText(prefix + fragment.text)) ids.push(id);
       }
       afterSpecial = fragment.kind === 'token';
@@ -66,11 +79,9 @@ export function createTokenizer(vocab: Vocabulary): Tokenizer {
       const whole = wellFormed(text);
       const ids = tokenizeRanges(whole, special ? [{ start: 0, end: whole.length }] : []);
       if (!addSpecial) return ids;
-      return [
-        ...(vocab.addBos && vocab.bosId !== null ? [vocab.bosId] : []),
-        ...ids,
-        ...(vocab.addEos && vocab.eosId !== null ? [vocab.eosId] : []),
-      ];
+      const before = vocab.addBos ? vocab.bosId : null;
+      const after = vocab.model === 'bert' ? vocab.sepId : vocab.addEos ? vocab.eosId : null;
+      return [...(before === null ? [] : [before]), ...ids, ...(after === null ? [] : [after])];
     },
     tokenizeSegments: (segments) => {
       const frames: { start: number; end: number }[] = [];
@@ -106,7 +117,7 @@ export function createTokenizer(vocab: Vocabulary): Tokenizer {
         case TokenType.byte:
           return Uint8Array.of(Number.parseInt(token.slice(3, 5), 16));
         case TokenType.normal:
-          return spm ? utf8.encode(token.replaceAll(SPACE_PIECE, ' ')) : fromByteLevel(token);
+          return vocab.model === 'gpt2' ? fromByteLevel(token) : utf8.encode(token.replaceAll(SPACE_PIECE, ' '));
         case TokenType.control:
         case TokenType.unknown:
         case TokenType.userDefined:

@@ -11,28 +11,44 @@ export const TokenType = {
   byte: 6,
 } as const;
 
+/**
+ * How text becomes pieces. 'llama': SentencePiece, merging by score. 'gpt2': byte-level BPE, merging by rank. 'bert':
+ * WordPiece. 't5': SentencePiece's Unigram.
+ */
+export type TokenizerModel = 'llama' | 'gpt2' | 'bert' | 't5';
+
 /** A model's vocabulary as its GGUF states it, with llama.cpp's defaults where the file is silent. */
 export interface Vocabulary {
-  /** 'llama': SentencePiece pieces with scores. 'gpt2': byte-level BPE with merges. */
-  readonly model: 'llama' | 'gpt2';
+  readonly model: TokenizerModel;
   /** The pre-tokenizer's name; null where the file names none. */
   readonly pre: string | null;
   readonly tokens: readonly string[];
   readonly scores: Float32Array | null;
   /** A `TokenType` for each token; null: all are normal. */
   readonly types: Int32Array | null;
-  /** 'left right', best first; empty for 'llama'. */
+  /** 'left right', best first; empty but for 'gpt2'. */
   readonly merges: readonly string[];
   readonly bosId: number | null;
   readonly eosId: number | null;
   readonly eotId: number | null;
   readonly eomId: number | null;
   readonly unkId: number | null;
+  /** Ends a text for 'bert'. */
+  readonly sepId: number | null;
   readonly padId: number | null;
   readonly addBos: boolean;
   readonly addEos: boolean;
-  /** 'llama' only: a text, and what follows a special token, is tokenized as if a space stood before it. */
+  /** 'llama' and 't5': a text, and what follows a special token, is tokenized as if a space stood before it. */
   readonly addSpacePrefix: boolean;
+  /** 't5' only: spaces between words count as one, those around the text as none. */
+  readonly removeExtraSpaces: boolean;
+  /** 't5' only: SentencePiece's compiled normalization; null: text stays as it is. */
+  readonly charsmap: Uint8Array | null;
+  /** 'bert' only: text is put in lower case; marks are taken off its letters. */
+  readonly lowercase: boolean;
+  readonly stripAccents: boolean;
+  /** Special tokens that swallow the white space behind them, which files don't tell (Phi-3). */
+  readonly trimsAfter: ReadonlySet<number>;
   readonly chatTemplate: string | null;
 }
 
@@ -48,6 +64,9 @@ export const END_TEXTS: ReadonlySet<string> = new Set([
   '<|eom_id|>',
   '<|end_of_text|>',
   '<EOT>',
+  '<eos>',
+  '<end_of_utterance>',
+  '<｜end▁of▁sentence｜>',
 ]);
 
 /**

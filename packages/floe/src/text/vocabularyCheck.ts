@@ -28,8 +28,8 @@ function checkLengths({ tokens, scores, types, model }: Vocabulary): void {
       );
     }
   }
-  if (model === 'llama' && !scores) {
-    throw vocabularyError('A llama tokenizer merges by score, and the file has no tokenizer.ggml.scores.', {});
+  if ((model === 'llama' || model === 't5') && !scores) {
+    throw vocabularyError(`A ${model} tokenizer goes by scores, and the file has no tokenizer.ggml.scores.`, { model });
   }
   const broken = scores?.findIndex((score) => !Number.isFinite(score)) ?? -1;
   if (broken >= 0) {
@@ -62,7 +62,7 @@ function checkTokens(vocab: Vocabulary): ReadonlyMap<string, number> {
 }
 
 function checkIds(vocab: Vocabulary): void {
-  for (const name of ['bosId', 'eosId', 'eotId', 'eomId', 'unkId', 'padId'] as const) {
+  for (const name of ['bosId', 'eosId', 'eotId', 'eomId', 'unkId', 'sepId', 'padId'] as const) {
     const id = vocab[name];
     if (id !== null && !(Number.isInteger(id) && id >= 0 && id < vocab.tokens.length)) {
       throw vocabularyError(`${name} is ${id}; the vocabulary has ids 0 to ${vocab.tokens.length - 1}.`, {
