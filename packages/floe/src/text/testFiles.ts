@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { testData } from '@floe/testkit/data';
 import type { MetadataInput } from '@floe/testkit/ggufWriter';
+import { VOCABULARY_ONLY } from '@floe/testkit/realVocabularies';
 import { readGguf } from '../gguf/index.ts';
 import { charOfByte, toByteLevel } from './byteLevel.ts';
 import type { Vocabulary } from './vocabulary.ts';
@@ -10,8 +11,10 @@ import { vocabularyFromMetadata } from './vocabularyFromMetadata.ts';
 /** The committed model: ChatML, byte-level BPE, 2048 tokens, of which 2045 to 2047 are control tokens. */
 export const ARCTIC_TINY = testData('arctic-tiny-sql-q8_0.gguf')!;
 
+export type VectorName = 'llama-spm' | 'gpt-2' | 'bert-bge';
+
 /** llama.cpp's vocabularies with their vectors are too large to commit: tests skip where they are absent. */
-export const vectorFile = (name: 'llama-spm' | 'gpt-2') => testData(`${name}.gguf`) ?? '';
+export const vectorFile = (name: VectorName) => testData(`${name}.gguf`) ?? '';
 export const hasVectors = vectorFile('llama-spm') !== '' && vectorFile('gpt-2') !== '';
 
 export async function readVocabulary(path: string): Promise<Vocabulary> {
@@ -21,7 +24,7 @@ export async function readVocabulary(path: string): Promise<Vocabulary> {
 }
 
 /** llama.cpp's test texts with the ids it wants. */
-export function readVectors(name: 'llama-spm' | 'gpt-2'): { readonly text: string; readonly ids: readonly number[] }[] {
+export function readVectors(name: VectorName): { readonly text: string; readonly ids: readonly number[] }[] {
   // Not trimmed: some texts are only spaces or newlines, one is empty.
   const texts = readFileSync(`${vectorFile(name)}.inp`, 'utf8').split('\n__ggml_vocab_test__\n');
   const lines = readFileSync(`${vectorFile(name)}.out`, 'utf8').split('\n');
@@ -43,82 +46,6 @@ export function spmVocabulary(
     ['tokenizer.ggml.add_space_prefix', options.addSpacePrefix ?? true],
   ]);
   return vocabularyFromMetadata(metadata);
-}
-
-const ALPHABET = [
-  ...[
-    'a',
-    'B',
-    'x',
-    'é',
-    'ß',
-    'Ж',
-    '中',
-    '日',
-    '한',
-    '🦙',
-    '👩‍👩‍👧',
-    '\u{1F1E9}',
-    'ǅ',
-    'ʰ',
-    '«',
-    '\u0308',
-    '\u094d',
-    '\u200d',
-    '\u00ad',
-  ],
-  ...[
-    '0',
-    '1',
-    '2024',
-    '1000000',
-    'THE',
-    '23',
-    '456',
-    '7890',
-    '٣',
-    '²',
-    '½',
-    '!',
-    '?',
-    '...',
-    '$',
-    '+',
-    '<',
-    '|',
-    '`',
-    '~',
-    '—',
-    '/',
-    "'s",
-    "'LL",
-    "'re",
-  ],
-  ...[' ', ' ', '  ', '\n', '\n\n', '\r\n', '\t', '\u0085', '\ufeff', '\u00a0', '\u3000', '\u2003', '\u0000'],
-  ...[
-    '<|im_end|>',
-    '<|im_start|>',
-    '<|endoftext|>',
-    '<s>',
-    '<0x0A>',
-    '<unk>',
-    'Hello',
-    ' world',
-    'HTTPServer',
-    'camelCase',
-  ],
-];
-
-/** The same texts for the same seed, of the characters tokenizers are known to stumble over. */
-export function seededTexts(count: number, seed: number): string[] {
-  let state = seed;
-  const next = (below: number) => {
-    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
-    return (state >>> 8) % below;
-  };
-  return Array.from({ length: count }, () =>
-    Array.from({ length: 1 + next(14) }, () => ALPHABET[next(ALPHABET.length)] ?? '').join(''),
-  );
 }
 
 /**
@@ -147,13 +74,7 @@ export function uncutVocabulary(texts: readonly string[], nMerges: number, pre: 
     }
   }
   return {
-    'general.architecture': 'gpt2',
-    'gpt2.block_count': 1,
-    'gpt2.context_length': 16,
-    'gpt2.embedding_length': 8,
-    'gpt2.feed_forward_length': 8,
-    'gpt2.attention.head_count': 1,
-    'gpt2.attention.layer_norm_epsilon': { f32: 1e-5 },
+    ...VOCABULARY_ONLY,
     'tokenizer.ggml.model': 'gpt2',
     'tokenizer.ggml.pre': pre,
     'tokenizer.ggml.tokens': [...tokens],

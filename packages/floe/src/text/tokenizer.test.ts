@@ -1,108 +1,19 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type MetadataInput, writeGguf } from '@floe/testkit/ggufWriter';
-import { openOracle } from '@floe/testkit/oracle';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { preTokenizerFamilies } from './preTokenizer.ts';
-import {
-  ARCTIC_TINY,
-  hasVectors,
-  readVectors,
-  readVocabulary,
-  seededTexts,
-  spmVocabulary,
-  uncutVocabulary,
-  vectorFile,
-} from './testFiles.ts';
-import { createTokenizer, type Segment, type Tokenizer } from './tokenizer.ts';
+import { randomTexts } from '@floe/testkit/randomTexts';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { ARCTIC_TINY, hasVectors, readVectors, readVocabulary, spmVocabulary, vectorFile } from './testFiles.ts';
+import { createTokenizer, type Tokenizer } from './tokenizer.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
-describe.skipIf(!hasVectors).each(['llama-spm', 'gpt-2'] as const)('the tokenizer of %s', (name) => {
+describe.skipIf(!hasVectors).each(['llama-spm', 'gpt-2', 'bert-bge'] as const)('the tokenizer of %s', (name) => {
   it('gives the ids of every vector of llama.cpp, and the text back', async () => {
     const tokenizer = createTokenizer(await readVocabulary(vectorFile(name)));
     const vectors = readVectors(name);
     expect(vectors.length).toBeGreaterThanOrEqual(46);
     for (const { text, ids } of vectors) {
       expect(tokenizer.tokenize(text), JSON.stringify(text)).toEqual(ids);
-      expect(tokenizer.detokenize(ids), JSON.stringify(text)).toBe(text);
+      // BERT's writes all in lower case and without accents.
+      if (name !== 'bert-bge') expect(tokenizer.detokenize(ids), JSON.stringify(text)).toBe(text);
     }
-  });
-});
-
-/** llama.cpp itself: the same file, the same texts. */
-describe('ids equal llama.cpp’s', () => {
-  const temporary = mkdtempSync(join(tmpdir(), 'floe-text-'));
-  afterAll(() => rmSync(temporary, { recursive: true }));
-  const write = (metadata: Record<string, MetadataInput>) => {
-    const path = join(temporary, 'vocabulary.gguf');
-    writeFileSync(path, writeGguf({ metadata, tensors: [] }));
-    return path;
-  };
-
-  const compare = async (path: string, texts: readonly string[]) => {
-    const tokenizer = createTokenizer(await readVocabulary(path));
-    const llama = await openOracle(path, { vocabOnly: true });
-    for (const text of texts) {
-      for (const special of [false, true]) {
-        const message = `${JSON.stringify(text)} special=${special}`;
-        expect(tokenizer.tokenize(text, { special }), message).toEqual([...llama.tokenize(text, { special })]);
-      }
-      expect(tokenizer.detokenize(tokenizer.tokenize(text))).toBe(text);
-    }
-    await llama.close();
-  };
-
-  it('for arctic-tiny, 500 texts', () => compare(ARCTIC_TINY, seededTexts(500, 1)));
-
-  it.skipIf(!hasVectors)('for llama-spm, 500 texts', () => compare(vectorFile('llama-spm'), seededTexts(500, 2)));
-
-  const texts = seededTexts(300, 3);
-  it.each(preTokenizerFamilies.map(([name]) => name!))('for the family of %s, 300 texts', (name) =>
-    compare(write(uncutVocabulary(texts, 1500, name)), texts),
-  );
-
-  it('control: the families differ on these texts', async () => {
-    const vocab = await readVocabulary(write(uncutVocabulary(texts, 1500, 'gpt-2')));
-    const results = preTokenizerFamilies.map(([pre]) => {
-      const tokenizer = createTokenizer({ ...vocab, pre: pre! });
-      return JSON.stringify(texts.map((text) => tokenizer.tokenize(text)));
-    });
-    // llama3 and dbrx cut alike; they differ in what a whole word may be, which has its own test below.
-    expect(new Set(results).size).toBe(results.length - 1);
-  });
-
-  it.skipIf(!hasVectors)('for a conversation in Arctic’s vocabulary (T7, T8, T9)', async () => {
-    const base = await readVocabulary(vectorFile('llama-spm'));
-    // Arctic instruct is Llama 2's vocabulary but for two Han characters that became the markers.
-    const tokens = base.tokens.with(31998, '<|im_start|>').with(31999, '<|im_end|>');
-    const han = base.tokens.slice(31998).join('');
-    const [types, scores] = [base.types!.slice(), base.scores!.slice()];
-    types.fill(3, 31998);
-    scores.fill(0, 31998);
-    const path = write({
-      ...uncutVocabulary([], 0, 'default'),
-      'tokenizer.ggml.model': 'llama',
-      'tokenizer.ggml.tokens': tokens,
-      'tokenizer.ggml.token_type': types,
-      'tokenizer.ggml.scores': scores,
-    });
-    const vocab = await readVocabulary(path);
-    const tokenizer = createTokenizer(vocab);
-    const llama = await openOracle(path, { vocabOnly: true });
-    const chat: Segment[] = [
-      { kind: 'frame', text: '<|im_start|>user\n' },
-      { kind: 'content', text: `${han} Hi  there\n` },
-      { kind: 'frame', text: '<|im_end|>\n<|im_start|>assistant\n' },
-    ];
-    const ids = tokenizer.tokenizeSegments(chat);
-    expect(ids).toEqual(llama.tokenize(chat.map(({ text }) => text).join(''), { special: true }));
-    expect(ids.slice(0, 3)).toEqual([31998, 1404, 13]);
-    // Without the prefix, the ids the model was trained on: 'user', 'assistant' without a space before them.
-    const trained = createTokenizer({ ...vocab, addSpacePrefix: false }).tokenizeSegments(chat);
-    expect(trained.slice(0, 3)).toEqual([31998, 1792, 13]);
-    expect(trained.slice(-4)).toEqual([31998, 465, 22137, 13]);
-    await llama.close();
   });
 });
 
@@ -175,7 +86,7 @@ describe('special tokens', () => {
 describe('tokenize', () => {
   it('gives the same ids for a text in parts as for the whole', async () => {
     const tokenizer = createTokenizer(await readVocabulary(ARCTIC_TINY));
-    for (const text of seededTexts(200, 4)) {
+    for (const text of randomTexts(200, 4)) {
       const cut = text.length >> 1;
       const parts = [text.slice(0, cut), text.slice(cut)];
       if (parts.some((part) => /\p{Surrogate}/u.test(part))) continue;

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { TextError } from '../errors/index.ts';
 import { preTokenizer } from './preTokenizer.ts';
 import { ARCTIC_TINY, readVocabulary } from './testFiles.ts';
+import { createTokenizer } from './tokenizer.ts';
 import { endIds } from './vocabulary.ts';
 import { vocabularyFromMetadata } from './vocabularyFromMetadata.ts';
 
@@ -49,7 +50,7 @@ describe('vocabularyFromMetadata', () => {
   });
 
   it.each([
-    ['a model it can’t read', spm, { model: 'bert' }, /model 'bert'/],
+    ['a model it can’t read', spm, { model: 'rwkv' }, /model 'rwkv'/],
     ['no model', spm, { model: undefined }, /model is missing/],
     ['no tokens', spm, { tokens: undefined }, /tokens is missing/],
     ['an empty vocabulary', spm, { tokens: [], scores: [], token_type: [] }, /empty/],
@@ -57,6 +58,8 @@ describe('vocabularyFromMetadata', () => {
     ['fewer scores than tokens', spm, { scores: new Float32Array(4) }, /5 tokens.*scores has 4/],
     ['more types than tokens', spm, { token_type: new Int32Array(6) }, /5 tokens.*token_type has 6/],
     ['no scores', spm, { scores: undefined }, /no tokenizer.ggml.scores/],
+    ['Unigram without scores', spm, { model: 't5', scores: undefined }, /t5 tokenizer.*no tokenizer.ggml.scores/],
+    ['a map that is no bytes', spm, { model: 't5', precompiled_charsmap: 'x' }, /array of bytes/],
     ['a score that is NaN', spm, { scores: [0, 0, Number.NaN, 0, 0] }, /token 2 is NaN/],
     ['an id outside', spm, { eos_token_id: 5 }, /eosId is 5; the vocabulary has ids 0 to 4/],
     ['an id far outside', spm, { bos_token_id: 0xffffffff }, /bosId is 4294967295/],
@@ -85,6 +88,37 @@ describe('vocabularyFromMetadata', () => {
   it('makes a known end a control token where the file forgot to', () => {
     const vocab = read(bpe, { 'tokenizer.ggml.tokens': ['a', 'b', '<|im_end|>'], 'tokenizer.ggml.merges': [] });
     expect(vocab.types?.[2]).toBe(3);
+  });
+});
+
+describe('a compiled normalization', () => {
+  const unigram = (charsmap: Uint8Array) => {
+    const changes = { 'tokenizer.ggml.model': 't5', 'tokenizer.ggml.precompiled_charsmap': charsmap };
+    return createTokenizer(read({ ...spm, 'tokenizer.ggml.unknown_token_id': 0 }, changes));
+  };
+  const u32 = (...values: number[]) => [...new Uint8Array(Uint32Array.from(values).buffer)];
+  // A root whose children lie from node 1 on; 'b' (0x62) leads to node 1 ^ 0x62 = 0x63, whose value is at 0x63 ^ 2.
+  const nodes = new Array<number>(0x64).fill(0);
+  nodes[0] = 1 << 10;
+  nodes[0x63] = 0x62 | (1 << 8) | (2 << 10);
+  const map = (value: number) => {
+    const all = [...nodes];
+    all[0x61] = (value | 0x8000_0000) >>> 0;
+    return Uint8Array.from([...u32(4 * all.length, ...all), 0x61, 0]);
+  };
+
+  it('replaces what it has', () => expect(unigram(map(0)).tokenize('b')).toEqual([4]));
+
+  it.each([
+    ['is too short for its size', () => Uint8Array.of(1, 2, 3)],
+    ['has a size beyond its end', () => Uint8Array.from(u32(400, 0))],
+    ['has a size that is no number of nodes', () => Uint8Array.from([...u32(2, 0), 0])],
+    ['leads out of its nodes', () => Uint8Array.from([...u32(4, 0x3ff << 10), 0x61, 0])],
+    ['names a replacement behind its end', () => map(2)],
+    ['has a replacement without an end', () => map(0).subarray(0, -1)],
+  ])('is refused where it %s', (_, make) => {
+    const attempt = () => unigram(make()).tokenize('b');
+    expect(attempt).toThrow(expect.objectContaining({ code: 'text/vocabulary' }));
   });
 });
 
