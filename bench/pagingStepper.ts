@@ -1,7 +1,9 @@
 /** Decodes token by token under one schedule, and keeps what each token missed. */
 import { DECODE, type Trace } from '../packages/floe/src/experts/index.ts';
-import { type DecodeProgram, Decoder, type TokenRoutes } from '../packages/floe/src/generate/decoder.ts';
+import { Decoder } from '../packages/floe/src/generate/decoder.ts';
 import { Runner, type Schedule } from '../packages/floe/src/generate/index.ts';
+import type { DecodeProgram } from '../packages/floe/src/generate/step.ts';
+import type { TokenRoutes } from '../packages/floe/src/generate/tokenRoutes.ts';
 import { type Device, Recorder, readBuffer, whole } from '../packages/floe/src/gpu/index.ts';
 import { systemClock } from '../packages/floe/src/host/index.ts';
 import { argmax } from '../packages/floe/src/kernels/index.ts';

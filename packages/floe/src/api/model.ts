@@ -162,7 +162,7 @@ export class LocalModel implements Model {
     try {
       await runner.destroy();
     } finally {
-      placed.experts?.destroy();
+      await placed.experts?.destroy();
       device.destroy();
       await weights.close();
     }

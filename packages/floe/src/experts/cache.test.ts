@@ -53,10 +53,48 @@ describe('bring', () => {
     await endAll(storage);
     const [first, second] = await Promise.all(both);
     first!();
-    await expect(cache.bring([2])).rejects.toThrow('no slot for expert 2');
+    const third = cache.bring([2]);
+    await settled();
+    expect(reading(storage)).toEqual([]);
     second!();
-    (await bring(cache, storage, 2))();
+    await endAll(storage);
+    (await third)();
     expect(cache.pager.isNamed(2)).toBe(true);
+  });
+
+  it('says so where more are wanted at once than there are slots', async () => {
+    const { cache, storage } = makeCache({ nSlots: 2 });
+    const wanted = heard(cache.bring([0, 1, 2]));
+    await endAll(storage);
+    await expect(wanted).rejects.toThrow('no slot for expert 2');
+    (await bring(cache, storage, 2))();
+  });
+
+  it('waits for a layer that is held, if all slots are its own', async () => {
+    const { cache, storage } = makeCache({ nSlots: 2 });
+    (await bring(cache, storage, 0, 1))();
+    cache.hold(0);
+    const wanted = cache.bring([6]);
+    await settled();
+    expect(reading(storage)).toEqual([]);
+    cache.letGo(0);
+    await endAll(storage);
+    (await wanted)();
+    expect(cache.pager.isNamed(6)).toBe(true);
+  });
+
+  it('gives slots to one after the other, so that no two wait for each other’s', async () => {
+    const { cache, storage } = makeCache({ nSlots: 2 });
+    const pinned = await bring(cache, storage, 0, 1);
+    const both = [cache.bring([2, 3]), cache.bring([4, 5])];
+    await settled();
+    pinned();
+    await endAll(storage);
+    expect([2, 3].map((key) => cache.pager.isNamed(key))).toEqual([true, true]);
+    (await both[0]!)();
+    await endAll(storage);
+    (await both[1]!)();
+    expect([4, 5].map((key) => cache.pager.isNamed(key))).toEqual([true, true]);
   });
 
   it('waits for a slot that is being filled, if all are', async () => {
@@ -211,33 +249,48 @@ describe('a guess', () => {
 
   it('brings an expert from memory to a slot at once', async () => {
     const { cache } = await full();
-    expect(cache.guess(1, -1)).toBe(true);
+    expect(cache.guess(1)).toBe(true);
     expect([cache.pager.isNamed(1), cache.pager.isNamed(0), cache.counts.guesses]).toEqual([true, false, 1]);
   });
   it('spares a layer whose routing has run', async () => {
     const { cache } = await full();
-    expect(cache.guess(1, 0)).toBe(true);
+    cache.hold(0);
+    expect(cache.guess(1)).toBe(true);
     expect([cache.pager.isNamed(0), cache.pager.isNamed(6)]).toEqual([true, false]);
   });
   it('spares what the last two tokens used', async () => {
     const { cache } = await full();
     cache.token = 2;
-    expect(cache.guess(1, -1)).toBe(false);
+    expect(cache.guess(1)).toBe(false);
   });
   it('brings an expert from storage as far as memory, and only while nothing is read', async () => {
     const { cache, storage } = await full();
-    expect([cache.guess(3, -1), cache.guess(4, -1)]).toEqual([false, false]);
+    expect([cache.guess(3), cache.guess(4)]).toEqual([false, false]);
     await settled();
     expect(reading(storage)).toEqual([3]);
     await endAll(storage);
     expect([3, 4].map((key) => cache.residence(key))).toEqual(['cached', 'stored']);
   });
+  it('that is being read when all ends leaves nothing behind', async () => {
+    const { cache, storage } = await full();
+    cache.guess(3);
+    await settled();
+    let isOver = false;
+    const over = cache.destroy().then(() => {
+      isOver = true;
+    });
+    await settled();
+    expect(isOver).toBe(false);
+    await endAll(storage);
+    await over;
+    expect([cache.memory.usedBytes, cache.guess(4), storage.loads.length]).toEqual([0, false, 0]);
+  });
   it('is useful if it is routed to, and useless if it goes before', async () => {
     const { cache, storage } = await full();
-    cache.guess(1, -1);
+    cache.guess(1);
     cache.routed(0, 1, true);
     cache.token = 9;
-    cache.guess(2, -1);
+    cache.guess(2);
     (await bring(cache, storage, 7, 8))();
     expect(cache.counts).toMatchObject({ guesses: 2, usefulGuesses: 1, uselessGuesses: 1 });
   });

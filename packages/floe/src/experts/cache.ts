@@ -50,6 +50,14 @@ export class ExpertCache {
   private readonly guessed: Uint8Array;
   private readonly waiting: (() => void)[] = [];
   private nReads = 0;
+  /** Who waits for a slot hears of whatever may give one free. */
+  private wakes: (() => void)[] = [];
+  /** Ends when all who came before have the slots they want. */
+  private turn: Promise<void> = Promise.resolve();
+  /** `bring`s that have all slots they want and were not released. */
+  private nBrought = 0;
+  private readonly life = new AbortController();
+  private readonly readsAhead = new Set<Promise<void>>();
 
   constructor(private readonly options: ExpertCacheOptions) {
     const { size, slots } = options;
@@ -100,26 +108,40 @@ export class ExpertCache {
 
   /**
    * Sees that all of `keys` have slots, and that they keep them until the returned function is called: once what reads
-   * them is submitted. Their bytes and table entries are on the queue by then.
+   * them is submitted. Their bytes and table entries are on the queue by then. It may wait for a slot until others
+   * release theirs, or let a layer go: whoever calls it must hold none itself.
    *
    * @throws {FloeError} what reading a record throws; those that did come stay.
    */
   async bring(keys: readonly number[], signal?: AbortSignal): Promise<() => void> {
+    const loads: Promise<void>[] = [];
+    const endTurn = await this.takeTurn();
     for (const key of keys) this.pager.pin(key);
+    const secured = keys.map((key) => this.secure(key, signal, loads));
+    const isSecured = await Promise.allSettled(secured);
+    this.nBrought++;
+    endTurn();
     const release = () => {
+      this.nBrought--;
       for (const key of keys) this.pager.unpin(key);
+      this.wake();
     };
-    try {
-      const loads = keys.map((key) => this.see(key, signal));
-      // All end before any is reported: a load that goes on would fill a slot behind our back.
-      const failed = (await Promise.allSettled(loads)).find((load) => load.status === 'rejected');
-      if (failed) throw failed.reason;
-      throwIfAborted(signal);
-      return release;
-    } catch (error) {
-      release();
-      throw error;
-    }
+    // All end before any is reported: a load that goes on would fill a slot behind our back.
+    const failed = [...isSecured, ...(await Promise.allSettled(loads))].find(({ status }) => status === 'rejected');
+    if (failed || signal?.aborted) release();
+    if (failed?.status === 'rejected') throw failed.reason;
+    throwIfAborted(signal);
+    return release;
+  }
+
+  /** The routing of `layer` is submitted and what reads its experts is not: until `letGo` they keep their slots. */
+  hold(layer: number): void {
+    this.pager.hold(layer);
+  }
+
+  letGo(layer: number): void {
+    this.pager.letGo(layer);
+    this.wake();
   }
 
   /** Fills free slots with experts that are near, those of the highest score first: at load, before the first token. */
@@ -128,7 +150,7 @@ export class ExpertCache {
     try {
       for (const key of this.byWorth()) {
         const record = this.recordOf(key);
-        if (this.pager.isNamed(key) || !this.options.source.isNear(record)) continue;
+        if (this.pager.isNamed(key) || this.pager.isLoading(key) || !this.options.source.isNear(record)) continue;
         if (this.pager.nFree(this.layerOf(key)) === 0) continue;
         const claim = this.pager.claim(key, this.token);
         if (!claim) continue;
@@ -160,17 +182,16 @@ export class ExpertCache {
 
   /**
    * Loads an expert that may be wanted soon, if that harms nobody: from memory to a slot; from storage only as far as
-   * memory, while nobody waits for storage. The experts of `routedLayer` keep their slots: the GPU has looked them up
-   * already, and what reads them is not submitted yet. True if it came to a slot.
+   * memory, while nobody waits for storage. True if it came to a slot.
    */
-  guess(key: number, routedLayer: number): boolean {
+  guess(key: number): boolean {
     if (this.pager.isNamed(key) || this.pager.isLoading(key)) return false;
     const record = this.memory.get(key);
     if (!record) {
       this.readAhead(key);
       return false;
     }
-    const claim = this.pager.claimAhead(key, this.token, routedLayer);
+    const claim = this.pager.claimAhead(key, this.token);
     if (!claim) return false;
     this.forget(claim);
     this.counts.guesses++;
@@ -185,9 +206,11 @@ export class ExpertCache {
     return 'snapshot' in this.policy ? (this.policy as DecayedCounts).snapshot(this.token) : null;
   }
 
-  /** Gives back what this thread's memory holds. */
-  destroy(): void {
+  /** Gives back what this thread's memory holds. When it ends, nothing is read ahead any longer. */
+  async destroy(): Promise<void> {
+    this.life.abort();
     this.memory.clear();
+    await Promise.all(this.readsAhead);
   }
 
   /** Keys of all experts that exist, best score first; of equals the first experts of each layer. */
@@ -204,24 +227,58 @@ export class ExpertCache {
     const { source } = this.options;
     const record = this.recordOf(key);
     if (this.nReads > 0 || record.sizeBytes > this.memory.budgetBytes || !source.isNear(record)) return;
-    this.inLane(() => source.read(record, undefined, 'ahead')).then(
-      (bytes) => this.memory.offer(key, bytes),
+    if (this.life.signal.aborted) return;
+    const { signal } = this.life;
+    const read = this.inLane(() => source.read(record, signal, 'ahead')).then(
+      (bytes) => {
+        if (!signal.aborted) this.memory.offer(key, bytes);
+      },
       // Whoever wants it will hear why it can't be read.
       () => {},
     );
+    this.readsAhead.add(read);
+    void read.then(() => this.readsAhead.delete(read));
   }
 
-  private async see(key: number, signal: AbortSignal | undefined): Promise<void> {
+  /**
+   * One after the other they take the slots they want: several of whom each had but some would wait for each other for
+   * good. Who has all of them needs nobody to go on.
+   */
+  private async takeTurn(): Promise<() => void> {
+    const before = this.turn;
+    let end = () => {};
+    this.turn = new Promise((resolve) => {
+      end = resolve;
+    });
+    await before;
+    return end;
+  }
+
+  /** Ends when `key` has a slot, or one that it is loaded to: that load is among `loads` then. */
+  private async secure(key: number, signal: AbortSignal | undefined, loads: Promise<void>[]): Promise<void> {
     while (!this.pager.isNamed(key)) {
       const under = this.loads.get(key);
       const claim = under ? null : this.pager.claim(key, this.token);
+      if (claim) {
+        loads.push(this.load(claim, signal));
+        return;
+      }
       // Under way, or every slot is spoken for: what is loading ends, and is looked at again. If it was aborted, that was
       // not by us: it is begun anew.
-      if (claim) await this.load(claim, signal);
-      else if (under) await under.catch(() => {});
-      else if (this.loads.size > 0) await Promise.race([...this.loads.values()].map((load) => load.catch(() => {})));
+      if (under) await under.catch(() => {});
+      else if (this.loads.size > 0 || this.nBrought > 0 || this.pager.holdsAny) await this.changed();
       else throw new InternalError(`no slot for expert ${key}: all are wanted`);
     }
+  }
+
+  private changed(): Promise<void> {
+    return new Promise((resolve) => this.wakes.push(resolve));
+  }
+
+  private wake(): void {
+    const { wakes } = this;
+    this.wakes = [];
+    for (const wake of wakes) wake();
   }
 
   private load(claim: Claim, signal: AbortSignal | undefined): Promise<void> {
@@ -235,7 +292,10 @@ export class ExpertCache {
       },
     );
     this.loads.set(key, load);
-    const end = () => this.loads.delete(key);
+    const end = () => {
+      this.loads.delete(key);
+      this.wake();
+    };
     load.then(end, end);
     return load;
   }

@@ -83,53 +83,75 @@ describe('a guess', () => {
   };
   it.each([
     // Used two tokens ago; three.
-    { token: 9, keptLayer: -1, evicted: undefined },
-    { token: 10, keptLayer: -1, evicted: 0 },
+    { token: 9, held: -1, evicted: undefined },
+    { token: 10, held: -1, evicted: 0 },
     // Its layer's experts are not submitted yet.
-    { token: 10, keptLayer: 0, evicted: undefined },
-    { token: 11, keptLayer: 0, evicted: 8 },
-  ])('at token $token that spares layer $keptLayer evicts $evicted', ({ token, keptLayer, evicted }) => {
-    expect(full().claimAhead(1, token, keptLayer)?.evicted).toBe(evicted);
+    { token: 10, held: 0, evicted: undefined },
+    { token: 11, held: 0, evicted: 8 },
+  ])('at token $token while layer $held is held evicts $evicted', ({ token, held, evicted }) => {
+    const pager = full();
+    if (held >= 0) pager.hold(held);
+    expect(pager.claimAhead(1, token)?.evicted).toBe(evicted);
   });
   it('evicts none that is pinned', () => {
     const pager = full();
     pager.pin(0);
     pager.pin(8);
-    expect(pager.claimAhead(1, 99, -1)).toBeNull();
+    expect(pager.claimAhead(1, 99)).toBeNull();
   });
-  it('keeps its slot until its layer has been routed: from another guess, and from demand while anything else can go', () => {
-    const pager = full();
-    pager.used(4, 12);
-    expect(pager.claimAhead(9, 13, -1)?.evicted).toBe(0);
-    pager.arrived({ key: 9, slot: 0, evicted: null });
-    // Layer 2 is to come: 8 goes although it was used, and 9 was not.
-    pager.used(0, 13);
-    expect(pager.claimAhead(10, 13, -1)?.evicted).toBe(8);
-    pager.arrived({ key: 10, slot: 1, evicted: null });
-    expect(pager.claimAhead(11, 13, -1)).toBeNull();
-    // Demand has nothing else.
-    expect(pager.claim(1, 13)?.evicted).toBe(9);
-    pager.arrived({ key: 1, slot: 0, evicted: null });
-    pager.used(1, 13);
-    expect(pager.claim(2, 13)?.evicted).toBe(1);
-    pager.arrived({ key: 2, slot: 0, evicted: null });
-    // Routed by now, and wanted by nobody: the first to go.
-    pager.used(8, 13);
-    pager.used(2, 13);
-    pager.used(9, 13);
-    expect(pager.claim(11, 13)?.evicted).toBe(10);
-  });
-  it('of another token is spared no longer', () => {
-    const pager = full();
-    expect(pager.claimAhead(9, 11, 2)?.evicted).toBe(0);
-    pager.arrived({ key: 9, slot: 0, evicted: null });
-    expect(pager.claimAhead(10, 12, -1)?.evicted).toBe(9);
-  });
-  it('takes a free slot, whatever is kept', () => {
+  it('takes a free slot, whatever is held', () => {
     const pager = makePager();
     place(pager, 0);
-    expect(pager.claimAhead(1, 0, 0)).toEqual({ key: 1, slot: 1, evicted: null });
+    pager.hold(0);
+    expect(pager.claimAhead(1, 0)).toEqual({ key: 1, slot: 1, evicted: null });
   });
+});
+
+describe('what is expected', () => {
+  const full = () => {
+    const pager = makePager();
+    place(pager, 0, 1);
+    place(pager, 8, 9);
+    // The policy's victim would be 0.
+    pager.expect(0, 20);
+    return pager;
+  };
+  it('stays where a demand can have another', () => {
+    expect(full().claim(1, 20)?.evicted).toBe(8);
+  });
+  it('goes where a demand can have no other', () => {
+    const pager = full();
+    pager.pin(8);
+    expect(pager.claim(1, 20)?.evicted).toBe(0);
+  });
+  it('never goes for a guess', () => {
+    const pager = full();
+    pager.pin(8);
+    expect(pager.claimAhead(1, 20)).toBeNull();
+  });
+  it('is so until its layer has passed', () => {
+    const pager = full();
+    pager.passed(0);
+    expect(pager.claim(1, 20)?.evicted).toBe(0);
+  });
+  it('is so for two tokens, if nobody says that its layer has passed', () => {
+    expect(full().claim(1, 22)?.evicted).toBe(8);
+    expect(full().claim(1, 23)?.evicted).toBe(0);
+  });
+});
+
+it('of a layer that is held nobody goes, until it is let go as often', () => {
+  const pager = makePager();
+  place(pager, 0, 1);
+  place(pager, 8, 9);
+  pager.hold(0);
+  pager.hold(0);
+  pager.pin(8);
+  expect(pager.claim(1, 20)).toBeNull();
+  pager.letGo(0);
+  expect(pager.claim(1, 20)).toBeNull();
+  pager.letGo(0);
+  expect(pager.claim(1, 20)?.evicted).toBe(0);
 });
 
 it('all are resident only while each expert of each layer has a slot', () => {
@@ -161,6 +183,7 @@ function walk(pager: Pager, seed: number): number {
   const random = seeded(seed);
   const claims: Claim[] = [];
   const pinned: number[] = [];
+  const held: number[] = [];
   let nClaims = 0;
   const endOne = () => {
     const claim = claims.splice(random.int(0, claims.length - 1), 1)[0]!;
@@ -169,18 +192,23 @@ function walk(pager: Pager, seed: number): number {
   };
   for (let token = 0; token < 100; token++) {
     const key = random.int(0, 11);
-    const call = random.int(0, 5);
+    const call = random.int(0, 8);
     if (call === 0 && pinned.length > 0) pager.unpin(pinned.splice(random.int(0, pinned.length - 1), 1)[0]!);
     else if (call === 1 && pinned.length < 4) pager.pin(pinned[pinned.push(key) - 1]!);
     else if (call === 2) pager.used(key, token >> 2);
     else if (call === 3 && claims.length > 0) endOne();
+    else if (call === 6) pager.expect(key, token >> 2);
+    else if (call === 7 && random.uniform() < 0.5) pager.passed(key);
+    else if (call === 8 && held.length > 0) pager.letGo(held.pop()!);
+    else if (call === 8) pager.hold(held[held.push(random.int(0, 2)) - 1]!);
     else if (!pager.isNamed(key) && !pager.isLoading(key)) {
-      const claim = call === 4 ? pager.claimAhead(key, token >> 2, random.int(-1, 2)) : pager.claim(key, token >> 2);
+      const claim = call === 4 ? pager.claimAhead(key, token >> 2) : pager.claim(key, token >> 2);
       if (claim) nClaims += claims.push(claim) && 1;
     }
   }
   while (claims.length > 0) endOne();
   for (const key of pinned) pager.unpin(key);
+  for (const layer of held) pager.letGo(layer);
   return nClaims;
 }
 
@@ -188,12 +216,12 @@ function walk(pager: Pager, seed: number): number {
 const AT_ONCE = 32;
 
 /** Runs the schedules of seeds from 0; what they met together, or the first failure of any. */
-async function runSchedules(nSchedules: number, doubles?: Doubles): Promise<Met> {
+async function runSchedules(nSchedules: number, doubles?: Doubles, nSessions = 1): Promise<Met> {
   const sum: Met = { steps: 0, prompts: 0, failures: 0, aborts: 0, hits: 0, misses: 0, evictions: 0, guesses: 0 };
   let seed = 0;
   const some = async () => {
     while (seed < nSchedules) {
-      const met = await runSchedule(seed++, doubles);
+      const met = await runSchedule(seed++, doubles, nSessions);
       for (const name of Object.keys(sum) as (keyof Met)[]) sum[name] += met[name];
     }
   };
@@ -226,6 +254,17 @@ describe('under simulation', () => {
     // Five seconds of work; a busy machine takes longer.
   }, 240_000);
 
+  it('schedules of two and of three sessions, whose steps interleave, break none either', async () => {
+    for (const nSessions of [2, 3]) {
+      const met = await runSchedules(500, {}, nSessions);
+      expect(met.steps).toBeGreaterThan(750 * nSessions);
+      expect(met.prompts).toBeGreaterThan(200 * nSessions);
+      expect(met.failures).toBeGreaterThan(150 * nSessions);
+      expect(met.aborts).toBeGreaterThan(25 * nSessions);
+      expect(met.evictions).toBeGreaterThan(2000 * nSessions);
+    }
+  }, 120_000);
+
   class NamesAtOnce extends Pager {
     override claim(key: number, token: number): Claim | null {
       const claim = super.claim(key, token);
@@ -256,6 +295,13 @@ describe('under simulation', () => {
       return super.claim(key, token);
     }
   }
+  class HoldsNothing extends Pager {
+    override hold(): void {}
+    override letGo(): void {}
+  }
+  class ExpectsNothing extends Pager {
+    override expect(): void {}
+  }
   class NamesBeforeTheBytes extends ExpertSlots {
     override fill(key: number, slot: number, record: Uint8Array): void {
       super.fill(key, slot, new Uint8Array(0));
@@ -283,7 +329,7 @@ describe('under simulation', () => {
     [
       'a pager whose guesses take any slot',
       { Pager: GuessesOverAll },
-      /a guess evicts (expert \d+, just used|an expert of layer)/,
+      /a guess evicts expert \d+, (just used|which is expected)/,
     ],
     [
       'a table that names a slot before its bytes',
@@ -292,8 +338,15 @@ describe('under simulation', () => {
     ],
     ['a table that still names who was evicted', { Slots: Remembers }, /the table differs/],
     ['slots that are filled beyond their end', { Slots: Overruns }, /out of bounds|the pager names expert \d+ in slot/],
-    ['guesses that know of no routing', { guessesBlindly: true }, /a submission reads expert \d+ in slot/],
+    ['a pager that expects nothing', { Pager: ExpectsNothing }, /expert \d+(, which)? is expected/],
+    ['a pager that holds no layer', { Pager: HoldsNothing }, /an expert of layer \d+, whose routing may have run/],
   ])('control: %s is caught', async (_, doubles, message) => {
     await expect(runSchedules(3000, doubles)).rejects.toThrow(message);
+  });
+
+  it('control: sessions that know nothing of each other’s layers read each other’s experts', async () => {
+    await expect(runSchedules(3000, { Pager: HoldsNothing, holdsUnwatched: true }, 2)).rejects.toThrow(
+      /a submission reads expert \d+ in slot/,
+    );
   });
 });

@@ -5,10 +5,9 @@
  *  1. A slot is named (`slotOf`) only after its bytes were written, and no two experts have one slot.
  *  2. A wanted (pinned) expert is never evicted, nor is a slot handed out twice before its load has ended.
  *  3. Every claim ends: by `arrived`, or by `failed`, which frees the slot.
- *  4. A guess never evicts an expert that was used by the last two tokens, nor one that is wanted, nor one of a layer
- *     whose routing may have run while what reads its experts is not submitted.
- *  5. What was guessed for a layer that this token has not reached yet goes only where nothing else can, and never for
- *     another guess: nobody has used it, so to every policy it seems the coldest of all.
+ *  4. Of a layer that is held nobody is evicted: its routing may have run, and what reads its experts is not submitted.
+ *  5. A guess never evicts an expert that was used by the last two tokens, nor one that is expected.
+ *  6. A demand evicts one that is expected only where nobody else of its size may go.
  *
  * A slot that a queued submission reads may be handed out: WebGPU's queue is in order, so the bytes of the next expert
  * are written behind what was submitted before, and what is submitted later finds the old one absent.
@@ -29,7 +28,7 @@ export interface PagerClass {
   readonly nSlots: number;
 }
 
-/** Tokens for which a used expert is safe from guesses. */
+/** Tokens for which a used expert is safe from guesses, and after which one is expected no longer. */
 const SAFE_TOKENS = 2;
 const EMPTY = -1;
 
@@ -40,10 +39,9 @@ export class Pager {
   private readonly loading: Uint8Array;
   private readonly pins: Uint16Array;
   private readonly usedAt: Float64Array;
-  /** The token for which an expert was guessed, until it is used. */
-  private readonly guessedFor: Float64Array;
-  /** The layer that was routed last. */
-  private reached = 0;
+  private readonly expectedAt: Float64Array;
+  /** [nLayers] how often each is held. */
+  private readonly holds: Uint16Array;
   private readonly classOf: Uint8Array;
   private readonly firstSlot: readonly number[];
   private nNamed = 0;
@@ -58,7 +56,8 @@ export class Pager {
     this.loading = new Uint8Array(nKeys);
     this.pins = new Uint16Array(nKeys);
     this.usedAt = new Float64Array(nKeys).fill(Number.NEGATIVE_INFINITY);
-    this.guessedFor = new Float64Array(nKeys).fill(Number.NEGATIVE_INFINITY);
+    this.expectedAt = new Float64Array(nKeys).fill(Number.NEGATIVE_INFINITY);
+    this.holds = new Uint16Array(size.nLayers);
     this.classOf = new Uint8Array(size.nLayers);
     let first = 0;
     this.firstSlot = classes.map(({ layers, nSlots }, i) => {
@@ -87,8 +86,6 @@ export class Pager {
   used(key: number, token: number, weight = 1): void {
     this.policy.use(key, token, weight);
     this.usedAt[key] = token;
-    this.guessedFor[key] = Number.NEGATIVE_INFINITY;
-    this.reached = this.layerOf(key);
   }
 
   /** From now on `key` stays where it is, or comes and then stays, until as many `unpin`. */
@@ -100,19 +97,39 @@ export class Pager {
     this.pins[key]!--;
   }
 
-  /** A slot for an expert that has none and is not on its way; null where every slot of its size is pinned or loading. */
-  claim(key: number, token: number): Claim | null {
-    const mayGo = (other: number) => !this.isAwaited(other, token);
-    return this.claimFor(key, token, mayGo) ?? this.claimFor(key, token, () => true);
+  /** From now on all of a layer that have slots keep them, until as many `letGo`: its routing is submitted, its experts are not. */
+  hold(layer: number): void {
+    this.holds[layer]!++;
   }
 
-  /** The same for a guess: null too where only recently used experts could go, those of `keptLayer`, or other guesses. */
-  claimAhead(key: number, token: number, keptLayer: number): Claim | null {
-    const mayGo = (other: number) =>
-      this.usedAt[other]! < token - SAFE_TOKENS && this.layerOf(other) !== keptLayer && !this.isAwaited(other, token);
-    const claim = this.claimFor(key, token, mayGo);
-    if (claim) this.guessedFor[key] = token;
-    return claim;
+  letGo(layer: number): void {
+    this.holds[layer]!--;
+  }
+
+  get holdsAny(): boolean {
+    return this.holds.some((n) => n > 0);
+  }
+
+  /** `key` is likely to be wanted by a layer of token `token` that is still to come; until `passed`, or some tokens later. */
+  expect(key: number, token: number): void {
+    this.expectedAt[key] = token;
+  }
+
+  /** The layer `key` was expected for has chosen. */
+  passed(key: number): void {
+    this.expectedAt[key] = Number.NEGATIVE_INFINITY;
+  }
+
+  /** A slot for an expert that has none and is not on its way; null where every slot of its size is pinned, loading or of a held layer. */
+  claim(key: number, token: number): Claim | null {
+    const isExpected = (other: number) => this.expectedAt[other]! >= token - SAFE_TOKENS;
+    return this.claimFor(key, token, (other) => !isExpected(other)) ?? this.claimFor(key, token, () => true);
+  }
+
+  /** The same for a guess: null too where only experts could go that were used lately, or are expected. */
+  claimAhead(key: number, token: number): Claim | null {
+    const since = token - SAFE_TOKENS;
+    return this.claimFor(key, token, (other) => this.usedAt[other]! < since && this.expectedAt[other]! < since);
   }
 
   /** The bytes were written: the slot is named. */
@@ -132,7 +149,7 @@ export class Pager {
   *named(layer?: number): Generator<number> {
     for (const key of this.holder) {
       if (key === EMPTY || !this.isNamed(key)) continue;
-      if (layer === undefined || this.layerOf(key) === layer) yield key;
+      if (layer === undefined || Math.floor(key / this.size.nExperts) === layer) yield key;
     }
   }
 
@@ -147,33 +164,29 @@ export class Pager {
     return this.classes[this.classOf[layer]!]!.nSlots;
   }
 
-  /** Whether it was guessed for a layer that is still to come. */
-  private isAwaited(key: number, token: number): boolean {
-    return this.guessedFor[key] === token && this.layerOf(key) > this.reached;
-  }
-
-  private layerOf(key: number): number {
-    return Math.floor(key / this.size.nExperts);
-  }
-
   private slotsOf(layer: number): Int32Array {
     const i = this.classOf[layer]!;
     return this.holder.subarray(this.firstSlot[i]!, this.firstSlot[i]! + this.classes[i]!.nSlots);
   }
 
   private claimFor(key: number, token: number, mayGo: (key: number) => boolean): Claim | null {
-    const layer = this.layerOf(key);
+    const layer = Math.floor(key / this.size.nExperts);
     const holders = this.slotsOf(layer);
     const first = this.firstSlot[this.classOf[layer]!]!;
     const free = holders.indexOf(EMPTY);
     if (free >= 0) return this.hand(key, first + free, null);
-    const stays = (other: number) => this.pins[other]! > 0 || this.loading[other] === 1 || !mayGo(other);
+    const stays = (other: number) =>
+      this.pins[other]! > 0 || this.loading[other] === 1 || this.isHeld(other) || !mayGo(other);
     const evicted = this.policy.victim(holders, stays, token);
     if (evicted === null) return null;
     const slot = this.slotOf[evicted]!;
     this.slotOf[evicted] = ABSENT;
     this.nNamed--;
     return this.hand(key, slot, evicted);
+  }
+
+  private isHeld(key: number): boolean {
+    return this.holds[Math.floor(key / this.size.nExperts)]! > 0;
   }
 
   private hand(key: number, slot: number, evicted: number | null): Claim {

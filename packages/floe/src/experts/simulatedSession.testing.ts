@@ -1,7 +1,7 @@
 /** For tests of paging without a GPU: the submissions of a decode step and of a prompt, as generate/ makes them. */
 import { throwIfAborted } from '../errors/index.ts';
 import { ABSENT } from '../kernels/index.ts';
-import type { Routing } from './simulatedGpu.testing.ts';
+import type { Routing, SimulatedGpu } from './simulatedGpu.testing.ts';
 import type { SimulatedWorld } from './simulatedWorld.testing.ts';
 
 /** How a decode step is submitted; as in generate/schedule.ts. */
@@ -24,33 +24,33 @@ export class SimulatedStep {
   private nKnown = 0;
   private reads: Read[] = [];
   private again: number | null = null;
+  private held: number | null = null;
   private release = () => {};
 
   constructor(
     private readonly world: SimulatedWorld,
+    private readonly gpu: SimulatedGpu,
     /** [nLayers] keys of the experts that each layer's router picks. */
     private readonly routes: readonly (readonly number[])[],
     private readonly schedule: SimulatedSchedule,
+    /** Hears of each layer that has chosen. */
+    private readonly onPassed: (layer: number) => void = () => {},
   ) {}
-
-  /** The layer whose routing is submitted and whose experts are not: its slots must stay as they are. */
-  get waiting(): number {
-    return this.at <= 2 * this.nRouted - 1 ? this.nRouted - 1 : -1;
-  }
 
   /** @throws {FloeError} what bringing an expert in throws. */
   async run(signal?: AbortSignal): Promise<void> {
     const { world } = this;
-    void world.submit(() => world.gpu.begin());
+    void world.submit(() => this.gpu.begin());
     try {
       while (await this.goOn(signal)) {}
     } catch (error) {
+      this.hold(null);
       this.release();
       this.clearFault();
       throw error;
     }
     world.cache.token++;
-    const computed = world.gpu.computed.join();
+    const computed = this.gpu.computed.join();
     if (computed !== this.routes.flat().join()) world.broken(`computed experts ${computed} for ${this.routes.flat()}`);
   }
 
@@ -65,6 +65,7 @@ export class SimulatedStep {
         return this.world.broken(`layer ${layer} of another step is believed`);
       for (const [rank, key] of routing.keys.entries())
         this.world.cache.routed(layer, key, routing.slots[rank] !== ABSENT);
+      this.onPassed(layer);
       if (routing.slots.includes(ABSENT)) {
         await this.bring(layer, signal);
         return true;
@@ -76,6 +77,7 @@ export class SimulatedStep {
 
   private async bring(layer: number, signal: AbortSignal | undefined): Promise<void> {
     this.reads = [];
+    this.hold(null);
     this.release = await this.world.bring(this.routes[layer]!, signal);
     this.clearFault();
     this.again = layer;
@@ -87,7 +89,7 @@ export class SimulatedStep {
   /** Behind everything that fell through, and before what is submitted next. */
   private clearFault(): void {
     void this.world.submit(() => {
-      this.world.gpu.fault = false;
+      this.gpu.fault = false;
     });
   }
 
@@ -101,7 +103,7 @@ export class SimulatedStep {
   }
 
   private send(upTo: number, isLast: boolean): void {
-    const { gpu } = this.world;
+    const { gpu } = this;
     const to = isLast ? 2 * this.routes.length : 2 * upTo - 1;
     const [again, at, first] = [this.again, this.at, this.nRouted];
     const routings = this.world.submit(() => {
@@ -119,6 +121,15 @@ export class SimulatedStep {
     this.reads.push({ first, end: upTo, isLast, routings });
     this.at = to;
     this.nRouted = Math.max(this.nRouted, upTo);
+    // Routed, and what reads its experts comes with the next one's routing.
+    this.hold(isLast ? null : this.nRouted - 1);
+  }
+
+  private hold(layer: number | null): void {
+    const { cache } = this.world;
+    if (layer !== null) cache.hold(layer);
+    if (this.held !== null) cache.letGo(this.held);
+    this.held = layer;
   }
 }
 
@@ -128,10 +139,11 @@ export class SimulatedStep {
  */
 export async function simulatedPrompt(
   world: SimulatedWorld,
+  gpu: SimulatedGpu,
   routes: readonly (readonly number[])[],
   signal?: AbortSignal,
 ): Promise<void> {
-  const { cache, gpu } = world;
+  const { cache } = world;
   void world.submit(() => gpu.begin());
   for (const [layer, chosen] of routes.entries()) {
     const keys = await world.submit(() => chosen);

@@ -17,8 +17,8 @@ import { watchPager } from './watchPager.testing.ts';
 export interface Doubles {
   readonly Pager?: typeof Pager;
   readonly Slots?: typeof ExpertSlots;
-  /** Guesses as if no layer's routing had run. */
-  readonly guessesBlindly?: boolean;
+  /** Nobody looks whether a held layer is spared: what comes of it is to be seen. */
+  readonly holdsUnwatched?: boolean;
 }
 
 /** Bytes of a slot in each of the two classes; layers are of the one and the other in turn. */
@@ -34,9 +34,8 @@ export class SimulatedWorld {
   readonly cache: ExpertCache;
   readonly storage: SimulatedStorage;
   readonly checks: SimulatedChecks;
-  readonly gpu: SimulatedGpu;
   /** Called before each event: what the host does at moments of its own. */
-  onEvent: () => void = () => {};
+  readonly onEvent: (() => void)[] = [];
   private readonly queue = new SimulatedQueue();
   private readonly readbacks: (() => void)[] = [];
   private failure: Error | null = null;
@@ -64,9 +63,8 @@ export class SimulatedWorld {
     });
     if (doubles.Pager) Object.assign(this.cache, { pager: new doubles.Pager(this.size, classes, policy) });
     const broken = (what: string) => this.broken(what);
-    const watch = watchPager(this.cache.pager, classes, this.size.nExperts, broken);
+    const watch = watchPager(this.cache.pager, classes, this.size.nExperts, broken, !doubles.holdsUnwatched);
     this.checks = new SimulatedChecks(this.cache, this.queue, watch, broken);
-    this.gpu = new SimulatedGpu(this.checks, broken);
   }
 
   /** Lets things happen until `script` has ended and nothing is under way. @throws {Error} an invariant broke; names the seed. */
@@ -92,6 +90,11 @@ export class SimulatedWorld {
       this.broken('somebody waits for nothing');
     }
     this.checks.end();
+  }
+
+  /** What the kernels of one session work on. */
+  makeGpu(): SimulatedGpu {
+    return new SimulatedGpu(this.checks, (what) => this.broken(what));
   }
 
   /** Ends the schedule, also where what calls it would catch the error. */
@@ -129,7 +132,7 @@ export class SimulatedWorld {
   /** Lets one thing happen, in the order its kind keeps: queued work, a read-back, the end of a read. False if nothing can. */
   private happen(): boolean {
     const { random, queue, readbacks } = this;
-    this.onEvent();
+    for (const hear of this.onEvent) hear();
     // The queue's chance is twice that of a read: else runs ahead would be rare.
     const nQueue = queue.nQueued > 0 ? 2 : 0;
     const nReadbacks = readbacks.length > 0 ? 1 : 0;

@@ -17,16 +17,23 @@ export function watchPager(
   classes: readonly PagerClass[],
   nExperts: number,
   broken: (what: string) => never,
+  watchesHolds = true,
 ): PagerWatch {
   const open = new Map<number, Claim>();
   const pins = new Map<number, number>();
   const usedAt = new Map<number, number>();
+  const expectedAt = new Map<number, number>();
+  const holds = new Map<number, number>();
   const count = { nArrived: 0, nEvicted: 0 };
   const layerOf = (key: number) => Math.floor(key / nExperts);
   const real = {
     pin: pager.pin,
     unpin: pager.unpin,
+    hold: pager.hold,
+    letGo: pager.letGo,
     used: pager.used,
+    expect: pager.expect,
+    passed: pager.passed,
     claim: pager.claim,
     claimAhead: pager.claimAhead,
     arrived: pager.arrived,
@@ -47,6 +54,9 @@ export function watchPager(
       count.nEvicted++;
       if ((pins.get(evicted) ?? 0) > 0) broken(`expert ${evicted} is pinned and was evicted`);
       if (pager.isNamed(evicted)) broken(`expert ${evicted} was evicted and is named`);
+      const layer = layerOf(evicted);
+      if (watchesHolds && (holds.get(layer) ?? 0) > 0)
+        broken(`an expert of layer ${layer}, whose routing may have run, is evicted`);
     }
     open.set(key, made);
     return made;
@@ -70,14 +80,49 @@ export function watchPager(
     usedAt.set(key, token);
     real.used.call(pager, key, token, weight);
   };
-  pager.claim = (key, token) => checked(key, real.claim.call(pager, key, token));
-  pager.claimAhead = (key, token, keptLayer) => {
-    const made = checked(key, real.claimAhead.call(pager, key, token, keptLayer));
+  pager.hold = (layer) => {
+    holds.set(layer, (holds.get(layer) ?? 0) + 1);
+    real.hold.call(pager, layer);
+  };
+  pager.letGo = (layer) => {
+    const left = (holds.get(layer) ?? 0) - 1;
+    if (left < 0) broken(`layer ${layer} is let go once too often`);
+    holds.set(layer, left);
+    real.letGo.call(pager, layer);
+  };
+  pager.expect = (key, token) => {
+    expectedAt.set(key, token);
+    real.expect.call(pager, key, token);
+  };
+  pager.passed = (key) => {
+    expectedAt.delete(key);
+    real.passed.call(pager, key);
+  };
+  const isExpected = (key: number, token: number) => (expectedAt.get(key) ?? -Infinity) >= token - SAFE_TOKENS;
+  /** Who could go for `key`, and is not expected. */
+  const others = (key: number, token: number): number[] => {
+    const { layers } = classes.find(({ layers }) => layers.includes(layerOf(key)))!;
+    return [...pager.named()].filter(
+      (other) =>
+        layers.includes(layerOf(other)) &&
+        (pins.get(other) ?? 0) === 0 &&
+        (holds.get(layerOf(other)) ?? 0) === 0 &&
+        !isExpected(other, token),
+    );
+  };
+  pager.claim = (key, token) => {
+    const before = others(key, token);
+    const made = checked(key, real.claim.call(pager, key, token));
+    if (!made || made.evicted === null || !isExpected(made.evicted, token)) return made;
+    if (before.length > 0) broken(`expert ${made.evicted} is expected and was evicted in the place of ${before[0]}`);
+    return made;
+  };
+  pager.claimAhead = (key, token) => {
+    const made = checked(key, real.claimAhead.call(pager, key, token));
     if (!made || made.evicted === null) return made;
     if ((usedAt.get(made.evicted) ?? -Infinity) >= token - SAFE_TOKENS)
       broken(`a guess evicts expert ${made.evicted}, just used`);
-    if (layerOf(made.evicted) === keptLayer)
-      broken(`a guess evicts an expert of layer ${keptLayer}, whose routing may have run`);
+    if (isExpected(made.evicted, token)) broken(`a guess evicts expert ${made.evicted}, which is expected`);
     return made;
   };
   pager.arrived = (made) => {
@@ -97,6 +142,7 @@ export function watchPager(
       return count.nEvicted;
     },
     atEnd() {
+      for (const [layer, n] of holds) if (n !== 0) broken(`layer ${layer} is still held`);
       for (const [key, n] of pins) if (n !== 0) broken(`expert ${key} is still pinned`);
       if (open.size > 0) broken(`${open.size} claims never ended`);
       const nNamed = [...pager.named()].length;

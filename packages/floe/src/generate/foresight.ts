@@ -26,12 +26,15 @@ export class Foresight {
     const keys = Array.from(ids, (expert) => this.experts.keyOf(later, expert));
     this.guesses.set(later, keys);
     this.waiting.push(...keys);
+    // Here or to come: until that layer has chosen, it is not who goes.
+    for (const key of keys) this.experts.pager.expect(key, this.experts.token);
   }
 
   /** Counts how much of a layer's choice was foreseen, of all and of what was not there anyway. */
   check(layer: number, routed: readonly { readonly key: number; readonly wasAbsent: boolean }[]): void {
     const guess = this.guesses.get(layer);
     if (!guess) return;
+    for (const key of guess) this.experts.pager.passed(key);
     const { counts } = this.experts;
     for (const { key, wasAbsent } of routed) {
       const seen = guess.includes(key) ? 1 : 0;
@@ -43,14 +46,14 @@ export class Foresight {
     }
   }
 
-  /** Loads what was guessed and is not there. The experts of `routedLayer`, chosen but not submitted yet, keep their slots. */
-  act(routedLayer: number): void {
+  /** Loads what was guessed and is not there. */
+  act(): void {
     const { waiting } = this;
     this.waiting = [];
     if (!pays(this.measured, this.experts.counts)) return;
     for (const key of waiting) {
       const startMs = this.clock.now();
-      if (this.experts.guess(key, routedLayer)) this.measured.upload(this.clock.now() - startMs);
+      if (this.experts.guess(key)) this.measured.upload(this.clock.now() - startMs);
     }
   }
 }

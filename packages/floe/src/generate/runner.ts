@@ -20,9 +20,10 @@ import {
   stepSizes,
 } from '../model/index.ts';
 import { rowStride } from '../quant/index.ts';
-import { type DecodeProgram, Decoder } from './decoder.ts';
+import { Decoder } from './decoder.ts';
 import { type ChunkProgram, PromptRunner, type SpanProgram } from './prompt.ts';
 import { AdaptiveSchedule, type Schedule } from './schedule.ts';
+import type { DecodeProgram } from './step.ts';
 
 /** How the next id is picked: the likeliest, or drawn with these parameters. */
 export type Picking =
@@ -101,7 +102,8 @@ export class Runner {
     if (this.chunkTokens > 1) needed.push(this.chunkProgram(this.chunkTokens));
     if (this.chunkTokens > 1 && this.model.experts) needed.push(this.spanProgram(this.chunkTokens));
     await Promise.all(needed);
-    if (this.model.experts) await this.decoder.calibrate();
+    // Where nothing can be missing, no schedule asks for it.
+    if (this.model.experts?.allResident === false) await this.decoder.calibrate();
     // If it fails, the request that wants it will say so.
     this.decodeProgram('sample').catch(() => {});
     this.headProgram(1, 'sample').catch(() => {});

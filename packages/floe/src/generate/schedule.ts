@@ -2,6 +2,8 @@
  * How far a decode step runs ahead of what the host knows. One scheduler, two numbers: `runAhead`, layers whose experts
  * are queued before their routes are known (0: routes first; all: one submission), and `group`, layers in a submission.
  */
+import { LayerTimer } from './layerTimer.ts';
+
 export interface Schedule {
   readonly runAhead: number;
   readonly group: number;
@@ -9,17 +11,27 @@ export interface Schedule {
   readonly overlap: boolean;
 }
 
+/** Samples a median is taken of. */
+const WINDOW = 15;
+/** The same of layers' times, each of which is a mean already. */
+const LAYERS_WINDOW = 5;
 /** Layers in a submission at the most while experts may be missing: a miss is learnt of at its end. */
 const MOST_GROUPED = 4;
+
 /** Latencies vary: one a little longer than the median is to be hidden too. */
 const HEADROOM = 1.05;
 
 /** Chooses the schedule from what was measured, and follows it as it moves. */
 export class AdaptiveSchedule {
-  private readonly latencies = new Window();
-  private readonly layerTimes = new Window();
-  private readonly submits = new Window();
-  private readonly uploads = new Window();
+  /** Hears when each layer's routes come. */
+  readonly timer = new LayerTimer(
+    (ms) => this.layers.note(ms),
+    () => this.latencyMs,
+  );
+  private readonly latencies = new Recent(WINDOW, 1 / 2);
+  private readonly layers = new Recent(LAYERS_WINDOW, 1 / 2);
+  private readonly submits = new Recent(WINDOW, 1 / 2);
+  private readonly uploads = new Recent(WINDOW, 1 / 2);
 
   constructor(
     private readonly nLayers: number,
@@ -34,15 +46,6 @@ export class AdaptiveSchedule {
     this.latencies.note(ms);
   }
 
-  /**
-   * `nLayers` layers without a miss took so long, by the arrival of their routes on the host: the device's time, or waits
-   * for the host more. Of as many as there were, never of each: read-backs arrive in bursts, most of them right behind
-   * another.
-   */
-  layers(ms: number, nLayers: number): void {
-    this.layerTimes.note(ms / nLayers);
-  }
-
   /** The host's own time for one submission. */
   submit(ms: number): void {
     this.submits.note(ms);
@@ -54,49 +57,49 @@ export class AdaptiveSchedule {
   }
 
   get uploadMs(): number {
-    return this.uploads.quantile(1 / 2);
+    return this.uploads.value;
   }
 
   get latencyMs(): number {
-    return this.latencies.quantile(1 / 2);
+    return this.latencies.value;
   }
 
-  /** Of those measured a low one: a schedule that runs too little ahead would take its own waits for the device's work. */
   get layerMs(): number {
-    return this.layerTimes.quantile(1 / 4);
+    return this.layers.value;
   }
 
-  /**
-   * `complete`: no expert can be missing, so nothing is worth waiting for. Else the least run-ahead that hides a read-back:
-   * while it is too little, a layer seems to take just as long as it would hide, so that the next whole number is one more.
-   */
+  /** `complete`: no expert can be missing, so nothing is worth waiting for. Else the least run-ahead that hides a read-back. */
   choose(complete: boolean): Schedule {
     const { nLayers } = this;
     if (complete) return { runAhead: nLayers, group: nLayers, overlap: true };
     const layerMs = this.layerMs || 1;
     const exposed = (HEADROOM * this.latencyMs) / layerMs - this.hidingShare;
     const runAhead = Math.max(0, Math.floor(exposed) + 1);
-    const group = Math.min(MOST_GROUPED, Math.max(1, Math.ceil(this.submits.quantile(1 / 2) / layerMs)));
+    const group = Math.min(MOST_GROUPED, Math.max(1, Math.ceil(this.submits.value / layerMs)));
     return { runAhead: Math.min(nLayers, runAhead), group, overlap: true, ...this.fixed };
   }
 }
 
-/** The last few samples of a quantity, in order too. */
-class Window {
+/** A quantile of the last samples. */
+class Recent {
   private readonly samples: number[] = [];
-  private sorted: readonly number[] | null = null;
+  /** Null where a sample has come since it was asked for. */
+  private known: number | null = 0;
 
-  constructor(private readonly mostSamples = 15) {}
+  constructor(
+    private readonly most: number,
+    private readonly share: number,
+  ) {}
 
   note(sample: number): void {
     this.samples.push(sample);
-    if (this.samples.length > this.mostSamples) this.samples.shift();
-    this.sorted = null;
+    if (this.samples.length > this.most) this.samples.shift();
+    this.known = null;
   }
 
-  /** The sample below which `share` of them lie; 0 where there is none. */
-  quantile(share: number): number {
-    this.sorted ??= [...this.samples].sort((a, b) => a - b);
-    return this.sorted[Math.floor(this.sorted.length * share)] ?? 0;
+  /** 0 before the first. */
+  get value(): number {
+    this.known ??= [...this.samples].sort((a, b) => a - b)[Math.floor(this.samples.length * this.share)]!;
+    return this.known;
   }
 }
