@@ -25,7 +25,12 @@ declare module '#shaders/embed.wgsl' {
   export default shader;
 }
 
-declare module '#shaders/groupByExpert.wgsl' {
+declare module '#shaders/groupByExpertCooperative.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ ids: 'read'; starts: 'readWrite'; sorted: 'readWrite' }, { nPairs: 'u32'; nExperts: 'u32'; stage: 'u32' }, never, never>;
+  export default shader;
+}
+
+declare module '#shaders/groupByExpertThread.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ ids: 'read'; starts: 'readWrite'; sorted: 'readWrite' }, { nPairs: 'u32'; nExperts: 'u32'; stage: 'u32' }, never, never>;
   export default shader;
 }

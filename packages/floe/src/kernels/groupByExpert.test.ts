@@ -3,12 +3,18 @@ import { describe, expect, it } from 'vitest';
 import { BINDING_ALIGNMENT, type DeviceOptions, roundUp, whole } from '../gpu/index.ts';
 import { groupByExpertReference } from './groupByExpert.reference.ts';
 import { groupByExpert } from './groupByExpert.ts';
-import { runThrice, testDevice, upload } from './testGraph.ts';
+import { families, runThrice, testDevice, upload } from './testGraph.ts';
 
 const random = seeded('groupByExpert');
 
-describe.each<DeviceOptions>([{}, { limits: 'default' }])('groupByExpert, %o', (options) => {
+const devices: DeviceOptions[] = [
+  ...families.map((family) => ({ family })),
+  { family: 'cooperative', limits: 'default' },
+];
+
+describe.each(devices)('groupByExpert, %o', (options) => {
   // 1 of 1: the least. 2 tokens among 128: almost all experts empty. 33 · 2 pairs among 17: no multiple of a workgroup.
+  // 512 · 2 and 2300 · 2: lanes have stretches of several, the last ones none or a shorter one.
   it.each([
     { T: 1, nExperts: 1, k: 1 },
     { T: 5, nExperts: 1, k: 1 },
@@ -16,6 +22,7 @@ describe.each<DeviceOptions>([{}, { limits: 'default' }])('groupByExpert, %o', (
     { T: 33, nExperts: 17, k: 2 },
     { T: 100, nExperts: 3, k: 3 },
     { T: 512, nExperts: 128, k: 2 },
+    { T: 2300, nExperts: 9, k: 2 },
   ])('equals the reference: T=$T, $k of $nExperts experts', async ({ T, nExperts, k }) => {
     const ids = Array.from({ length: T }, () => draw(nExperts, k)).flat();
     await expectGroups(options, ids, nExperts, k);
