@@ -180,7 +180,62 @@ declare module '#shaders/parts/unpack_f32.wgsl' {
   export default shader;
 }
 
+declare module '#shaders/parts/unpack_iq4_nl.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/unpack_iq4_xs.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/unpack_mxfp4.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/unpack_q2_k.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/unpack_q3_k.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
 declare module '#shaders/parts/unpack_q4_0.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/unpack_q4_1.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/unpack_q4_k.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/unpack_q5_0.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/unpack_q5_1.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/unpack_q5_k.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/unpack_q6_k.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
 }

@@ -1,5 +1,10 @@
-/** ggml's reference encoders: weights to a file's bytes. Arithmetic is rounded to f32 where ggml's is. */
+/**
+ * Weights to a file's bytes: ggml's reference encoders for Q8_0 and Q4_0, with arithmetic rounded to f32 where ggml's is;
+ * for the others plain ones (encodeBlocks.ts), which use every field of a block.
+ */
+
 import { type FormatName, numberToHalf } from '../../floe/src/quant/index.ts';
+import { blockEncoders } from './encodeBlocks.ts';
 
 const f32 = Math.fround;
 type Weights = Float32Array | Float64Array;
@@ -15,6 +20,7 @@ const encoders: Readonly<Record<FormatName, (weights: Weights) => Uint8Array>> =
   BF16: (weights) => bytesOf(Uint16Array.from(weights, toBf16)),
   Q8_0: (weights) => inBlocks(weights, 34, encodeQ8Block),
   Q4_0: (weights) => inBlocks(weights, 18, encodeQ4Block),
+  ...blockEncoders,
 };
 
 /** d = largest magnitude / 127; q = x/d, halves away from zero. q uses d before it is rounded to f16. */

@@ -18,7 +18,8 @@ const TOKENS = [3, 0, 6, 3, 100];
 describe.each<DeviceOptions>([{}, { limits: 'default' }])('embed, %o', (options) => {
   describe.each(formats.map(({ name }) => name))('%s', (format) => {
     // 32: one group. 96: fewer groups than a workgroup has invocations. 544: one group more.
-    it.each([32, 96, 544].flatMap((dim) => [1, 5].map((T) => ({ T, dim }))))(
+    const dims = formatByName(format).blockElements > 32 ? [256, 768] : [32, 96, 544];
+    it.each(dims.flatMap((dim) => [1, 5].map((T) => ({ T, dim }))))(
       'equals the reference: T=$T modelDim=$dim',
       async ({ T, dim }) => {
         const bytes = encode(format, random.normals(NVOCAB * dim, 0.1));
@@ -31,6 +32,36 @@ describe.each<DeviceOptions>([{}, { limits: 'default' }])('embed, %o', (options)
       },
     );
   });
+
+  it.each(formats.filter(({ blockElements }) => blockElements > 1))(
+    '$name: random blocks, every scale and every quant, to the last few bits',
+    async (format) => {
+      const [nRows, dim] = [64, 512];
+      const nBlocks = (nRows * dim) / format.blockElements;
+      const bytes = Uint8Array.from({ length: nBlocks * format.blockBytes }, () => random.int(0, 255));
+      for (let at = 0; at < bytes.length; at += format.blockBytes) {
+        // Finite, and not so large that a product overflows; MXFP4 has its power in the first byte.
+        for (const offset of format.scaleOffsets) bytes[at + offset + 1]! &= ~0x40;
+        if (format.name === 'MXFP4') bytes[at] = random.int(3, 220);
+        // Read as -127 (unpack_q8_0.wgsl), and written by no encoder.
+        if (format.name === 'Q8_0') for (let i = 2; i < 34; i++) if (bytes[at + i] === 0x80) bytes[at + i] = 0x81;
+      }
+      const ids = Array.from({ length: nRows }, (_, row) => row);
+      const expected = format.dequantize(bytes, nRows * dim);
+      const [run] = await look(options, format.name, bytes, ids, dim, nRows);
+      const found = unpadded(run!, dim);
+      for (let first = 0; first < expected.length; first += 16) {
+        // Of 16 that share scale and minimum, the error is that of the largest terms, which may cancel.
+        const largest = expected
+          .subarray(first & ~31, (first & ~31) + 32)
+          .reduce((most, w) => Math.max(most, Math.abs(w)), 0);
+        for (let i = first; i < first + 16; i++) {
+          const error = Math.abs(found[i]! - expected[i]!);
+          if (error > 2 ** -18 * largest + 1e-37) expect.fail(`weight ${i}: ${found[i]} instead of ${expected[i]}`);
+        }
+      }
+    },
+  );
 
   it.each([1, 45])(
     'takes odd lengths of floats, bit for bit: rows are padded with zeros (modelDim=%i)',
@@ -52,11 +83,18 @@ it('control: the row of another token is out of bounds', async () => {
   expect(nmse(unpadded(run!, dim), expected)).toBeGreaterThan(NMSE);
 });
 
-async function look(options: DeviceOptions, format: FormatName, bytes: Uint8Array, tokens: number[], dim: number) {
+async function look(
+  options: DeviceOptions,
+  format: FormatName,
+  bytes: Uint8Array,
+  tokens: number[],
+  dim: number,
+  nVocab = NVOCAB,
+) {
   const device = await testDevice(options);
   const nValues = tokens.length * rowStride(dim);
   const x = whole(device.buffers.storage('other', 'x', Math.max(256, nValues * 4)));
-  const w = uploadMatrix(device, format, bytes, NVOCAB, dim);
+  const w = uploadMatrix(device, format, bytes, nVocab, dim);
   const ids = upload(device, Uint32Array.from(tokens));
   return runThrice(device, (rec) => embed(rec, { tokens: ids, w, x, nTokens: tokens.length }), x, nValues);
 }

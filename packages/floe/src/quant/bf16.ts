@@ -8,6 +8,7 @@ export const bf16: QuantFormat = {
   blockElements: 1,
   blockBytes: 2,
   part: 'unpack_bf16',
+  scaleOffsets: [],
   mainBytesPer32: 64,
   sideBytesPer32: 0,
   packRow: copyIntoMain,

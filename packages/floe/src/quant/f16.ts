@@ -9,6 +9,7 @@ export const f16: QuantFormat = {
   blockElements: 1,
   blockBytes: 2,
   part: 'unpack_f16',
+  scaleOffsets: [],
   mainBytesPer32: 64,
   sideBytesPer32: 0,
   packRow: copyIntoMain,

@@ -8,6 +8,7 @@ export const f32: QuantFormat = {
   blockElements: 1,
   blockBytes: 4,
   part: 'unpack_f32',
+  scaleOffsets: [],
   mainBytesPer32: 128,
   sideBytesPer32: 0,
   packRow: copyIntoMain,

@@ -3,7 +3,8 @@
  * `q4_0.ts`, a WGSL part `unpack_*.wgsl` and a line in `formats.ts`; no kernel, store or test is touched.
  *
  * On the GPU a matrix is two planes. The *main plane* holds the quants, a whole number of 16-byte vectors for each
- * 32 weights, so that every load is an aligned vec4u; the *side plane* holds the scales. Both are row-major. A row is
+ * block, so that every load is an aligned vec4u; the *side plane* holds the scales, and what of the quants is left over, in
+ * words. Both are row-major. A row is
  * padded with zero weights to a whole number of blocks of at least 32, which only float formats ever need.
  */
 export interface QuantFormat {
@@ -14,12 +15,14 @@ export interface QuantFormat {
   readonly blockBytes: number;
   /** `shaders/parts/<part>.wgsl`, which holds `fn unpack` with the signature every format has. */
   readonly part: string;
-  /** Bytes in the main plane for 32 weights: a multiple of 16. */
+  /** Where in a block its f16 scales are. They are finite, or packing refuses them. */
+  readonly scaleOffsets: readonly number[];
+  /** Bytes in the main plane for 32 weights: whole vectors for each block. */
   readonly mainBytesPer32: number;
-  /** Bytes in the side plane for 32 weights; 0 where there is no side plane. */
+  /** Bytes in the side plane for 32 weights, a fraction where larger blocks share some; 0 where there is no side plane. */
   readonly sideBytesPer32: number;
   /**
-   * Takes one row of the file's bytes apart into its two planes. A permutation of bytes: `unpackRow` is its inverse.
+   * Takes one row of the file's bytes apart into its two planes. A permutation of bits: `unpackRow` is its inverse.
    * `main` and `side` are views of exactly this row's planes, zeroed.
    */
   readonly packRow: (row: Uint8Array, main: Uint8Array, side: Uint8Array) => void;
@@ -29,7 +32,23 @@ export interface QuantFormat {
   readonly dequantize: (bytes: Uint8Array, nElements: number) => Float64Array;
 }
 
-export type FormatName = 'F32' | 'F16' | 'BF16' | 'Q8_0' | 'Q4_0';
+export type FormatName =
+  | 'F32'
+  | 'F16'
+  | 'BF16'
+  | 'Q8_0'
+  | 'Q4_0'
+  | 'Q4_1'
+  | 'Q5_0'
+  | 'Q5_1'
+  | 'Q2_K'
+  | 'Q3_K'
+  | 'Q4_K'
+  | 'Q5_K'
+  | 'Q6_K'
+  | 'IQ4_NL'
+  | 'IQ4_XS'
+  | 'MXFP4';
 
 /** Weights that share a scale at the least; rows of weights and of activations are padded to a multiple of it. */
 export const GROUP_ELEMENTS = 32;

@@ -1,6 +1,7 @@
+import { blocks, copyBytes } from './blocks.ts';
 import type { QuantFormat } from './format.ts';
 import { halfToNumber } from './half.ts';
-import { scaleFirstPlanes, viewOf } from './planes.ts';
+import { viewOf } from './planes.ts';
 
 /**
  * Q4_0: 32 weights in 18 bytes: an f16 scale d, then 16 bytes. w = d·(q - 8) (ggml, block_q4_0). Byte j holds weight j
@@ -9,12 +10,23 @@ import { scaleFirstPlanes, viewOf } from './planes.ts';
 export const q4_0: QuantFormat = {
   name: 'Q4_0',
   ggmlType: 2,
-  blockElements: 32,
-  blockBytes: 18,
   part: 'unpack_q4_0',
-  mainBytesPer32: 16,
-  sideBytesPer32: 2,
-  ...scaleFirstPlanes('Q4_0', 16),
+  ...blocks({
+    name: 'Q4_0',
+    blockElements: 32,
+    blockBytes: 18,
+    mainBytes: 16,
+    sideBytes: 2,
+    scaleOffsets: [0],
+    pack: ({ row, at, main, mainAt, side, sideAt }) => {
+      copyBytes(row, at, side, sideAt, 2);
+      copyBytes(row, at + 2, main, mainAt, 16);
+    },
+    unpack: ({ row, at, main, mainAt, side, sideAt }) => {
+      copyBytes(side, sideAt, row, at, 2);
+      copyBytes(main, mainAt, row, at + 2, 16);
+    },
+  }),
   dequantize: (bytes, nElements) => {
     const view = viewOf(bytes);
     return Float64Array.from({ length: nElements }, (_, i) => {

@@ -1,10 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { GgufError } from '../errors/index.ts';
-import { fileRowBytes, type QuantFormat, rowStride } from './format.ts';
+import { type FormatName, fileRowBytes, type QuantFormat, rowStride } from './format.ts';
 import { formatByGgmlType, formatByName, formats } from './formats.ts';
 import { ggmlTypes } from './ggmlTypes.ts';
 import { halfToNumber, numberToHalf } from './half.ts';
+import { IQ4_TABLE } from './iq4Table.ts';
+
+/** q of weight j in the low nibble of byte j, of weight j + 16 in the high one; here j and 15 - j. */
+const NIBBLES = Array.from({ length: 16 }, (_, j) => j | ((15 - j) << 4));
 
 /** One block of each format, packed by hand: bytes and the weights they mean. */
 const byHand: Record<string, { bytes: number[]; weights: number[] }> = {
@@ -23,6 +27,89 @@ const byHand: Record<string, { bytes: number[]; weights: number[] }> = {
   Q4_0: {
     bytes: [0x00, 0xc0, ...Array.from({ length: 16 }, (_, j) => j | ((15 - j) << 4))],
     weights: Array.from({ length: 32 }, (_, i) => 16 - 2 * (i < 16 ? i : 31 - i)),
+  },
+  // d = 0.5, m = -2; quants as in Q4_0 above.
+  Q4_1: {
+    bytes: [0x00, 0x38, 0x00, 0xc0, ...NIBBLES],
+    weights: Array.from({ length: 32 }, (_, i) => 0.5 * (i < 16 ? i : 31 - i) - 2),
+  },
+  // d = -2; the second half has its fifth bit.
+  Q5_0: {
+    bytes: [0x00, 0xc0, 0, 0, 0xff, 0xff, ...NIBBLES],
+    weights: Array.from({ length: 32 }, (_, i) => 2 * (16 - (i < 16 ? i : 31 - i + 16))),
+  },
+  Q5_1: {
+    bytes: [0x00, 0x38, 0x00, 0xc0, 0, 0, 0xff, 0xff, ...NIBBLES],
+    weights: Array.from({ length: 32 }, (_, i) => 0.5 * (i < 16 ? i : 31 - i + 16) - 2),
+  },
+  IQ4_NL: {
+    bytes: [0x00, 0x3c, ...NIBBLES],
+    weights: [...IQ4_TABLE, ...[...IQ4_TABLE].reverse()],
+  },
+  // e = 128: the scale 2, of E2M1 0, 0.5, 1, 1.5, 2, 3, 4, 6.
+  MXFP4: {
+    bytes: [128, ...NIBBLES],
+    weights: [
+      0,
+      1,
+      2,
+      3,
+      4,
+      6,
+      8,
+      12,
+      0,
+      -1,
+      -2,
+      -3,
+      -4,
+      -6,
+      -8,
+      -12,
+      ...[-12, -8, -6, -4, -3, -2, -1, 0, 12, 8, 6, 4, 3, 2, 1, 0],
+    ],
+  },
+  // Scale and minimum of 16 weights: 3 and 2 of the first, 5 and 1 of the third. Quants of each 32: 0, 1, 2, 3. d 1, dMin 0.5.
+  Q2_K: {
+    bytes: [0x23, 0, 0x15, ...Array(13).fill(0), ...Array(64).fill(0xe4), 0x00, 0x3c, 0x00, 0x38],
+    weights: [...Array(16).fill(-1), ...Array(16).fill(0), ...Array(16).fill(4.5), ...Array(208).fill(0)],
+  },
+  // The first 16 weights have the scale 33 - 32 = 1, all others 0 - 32; the first weight has its third bit. d = 1.
+  Q3_K: {
+    bytes: [1, ...Array(31).fill(0), ...Array(64).fill(0xe4), 1, ...Array(7).fill(0), 2, 0, 0, 0, 0x00, 0x3c],
+    weights: [
+      ...[0, ...Array(15).fill(-4), ...Array(16).fill(128)],
+      ...[96, 64, 32, 128, 96, 64, 32].flatMap((weight) => Array(32).fill(weight)),
+    ],
+  },
+  // Scale and minimum of 32 weights: 3 and 2 of the first, 5 + 16 and 7 + 32 of the fifth. Quants 1 and 2 in turn. d 1, dMin 0.5.
+  Q4_K: {
+    bytes: [0x00, 0x3c, 0x00, 0x38, 0x43, 0, 0, 0, 0x82, 0, 0, 0, 0x75, 0, 0, 0, ...Array(128).fill(0x21)],
+    weights: [...Array(32).fill(2), ...Array(96).fill(0), ...Array(32).fill(1.5), ...Array(96).fill(0)],
+  },
+  // The same, with the fifth bits of the first and the fifth 32.
+  Q5_K: {
+    bytes: [
+      ...[0x00, 0x3c, 0x00, 0x38, 0x43, 0, 0, 0, 0x82, 0, 0, 0, 0x75, 0, 0, 0],
+      ...[...Array(32).fill(0x11), ...Array(128).fill(0x21)],
+    ],
+    weights: [...Array(32).fill(50), ...Array(96).fill(0), ...Array(32).fill(337.5), ...Array(96).fill(0)],
+  },
+  // Low nibbles 1 (first 64 of 128) and 2, upper bits 0, 1, 2, 3 of each 32; scales 1 and, of the last 16, -1. d = 1.
+  Q6_K: {
+    bytes: [...Array(128).fill(0x21), ...Array(64).fill(0xe4), ...Array(15).fill(1), 0xff, 0x00, 0x3c],
+    weights: [
+      ...[-31, -15, 2, 18, -31, -15, 2].flatMap((weight) => Array(32).fill(weight)),
+      ...[...Array(16).fill(18), ...Array(16).fill(-18)],
+    ],
+  },
+  // The first 32 weights have the scale 35 - 32 = 3, all others 0 - 32. d = 1.
+  IQ4_XS: {
+    bytes: [0x00, 0x3c, 2, 0, 3, 0, 0, 0, ...Array(128).fill(0x10)],
+    weights: [
+      ...[...Array(16).fill(-381), ...Array(16).fill(-312)],
+      ...Array.from({ length: 7 }, () => [...Array(16).fill(4064), ...Array(16).fill(3328)]).flat(),
+    ],
   },
 };
 
@@ -48,7 +135,8 @@ describe.each(formats.map((format) => [format.name, format] as const))('%s', (na
   });
 
   it('has a main plane of whole 16-byte vectors, and the block size ggml has', () => {
-    expect(format.mainBytesPer32 % 16).toBe(0);
+    expect((format.mainBytesPer32 * Math.max(1, format.blockElements / 32)) % 16).toBe(0);
+    expect(Number.isInteger(format.sideBytesPer32 * Math.max(1, format.blockElements / 32))).toBe(true);
     const { name: ggmlName, blockElements, blockBytes } = ggmlTypes.get(format.ggmlType)!;
     expect({ ggmlName, blockElements, blockBytes }).toEqual({
       ggmlName: name,
@@ -65,6 +153,8 @@ describe.each(formats.map((format) => [format.name, format] as const))('%s', (na
 });
 
 describe('planes', () => {
+  const scaled = formats.filter(({ scaleOffsets }) => scaleOffsets.length > 0);
+
   it('a float row that is no multiple of 32 is padded with zeros', () => {
     const format = formatByName('F16');
     const main = new Uint8Array(64);
@@ -74,25 +164,27 @@ describe('planes', () => {
   });
 
   it.each(
-    (['Q8_0', 'Q4_0'] as const).flatMap((name) => [
-      { name, bits: 0x7c00, what: 'infinity' },
-      { name, bits: 0xfc00, what: '-infinity' },
-      { name, bits: 0x7e00, what: 'NaN' },
-    ]),
-  )('$name rejects a scale of $what and names its block', ({ name, bits }) => {
-    const { pack, row } = twoBlocks(name, bits);
+    scaled.flatMap(({ name, scaleOffsets }) =>
+      scaleOffsets.flatMap((offset) => [
+        { name, offset, bits: 0x7c00, what: 'infinity' },
+        { name, offset, bits: 0xfc00, what: '-infinity' },
+        { name, offset, bits: 0x7e00, what: 'NaN' },
+      ]),
+    ),
+  )('$name rejects a scale of $what at $offset and names its block', ({ name, offset, bits }) => {
+    const { pack, row } = twoBlocks(name, offset, bits);
     expect(() => pack(row)).toThrow(GgufError);
     expect(() => pack(row)).toThrow(/Block 1 .*0x/);
   });
 
-  it.each(['Q8_0', 'Q4_0'] as const)('%s accepts the largest finite scale', (name) => {
-    const { pack, row } = twoBlocks(name, 0x7bff);
+  it.each(scaled)('$name accepts the largest finite scale', ({ name, scaleOffsets }) => {
+    const { pack, row } = twoBlocks(name, scaleOffsets[0]!, 0x7bff);
     expect(() => pack(row)).not.toThrow();
   });
 
   it('a type Floe has no row for is undefined, and still has a size', () => {
-    expect(formatByGgmlType(12)).toBeUndefined();
-    expect(ggmlTypes.get(12)).toEqual({ name: 'Q4_K', blockElements: 256, blockBytes: 144 });
+    expect(formatByGgmlType(16)).toBeUndefined();
+    expect(ggmlTypes.get(16)).toEqual({ name: 'IQ2_XXS', blockElements: 256, blockBytes: 66 });
     expect(ggmlTypes.get(4)).toBeUndefined();
   });
 });
@@ -122,12 +214,17 @@ describe('halves', () => {
   });
 });
 
-function twoBlocks(name: 'Q8_0' | 'Q4_0', scaleBits: number) {
+function twoBlocks(name: FormatName, scaleOffset: number, scaleBits: number) {
   const format = formatByName(name);
   const row = new Uint8Array(2 * format.blockBytes);
-  new DataView(row.buffer).setUint16(format.blockBytes, scaleBits, true);
+  new DataView(row.buffer).setUint16(format.blockBytes + scaleOffset, scaleBits, true);
+  const nGroups = format.blockElements / 16;
   const pack = (bytes: Uint8Array) =>
-    format.packRow(bytes, new Uint8Array(2 * format.mainBytesPer32), new Uint8Array(2 * format.sideBytesPer32));
+    format.packRow(
+      bytes,
+      new Uint8Array(nGroups * format.mainBytesPer32),
+      new Uint8Array(nGroups * format.sideBytesPer32),
+    );
   return { pack, row };
 }
 
@@ -137,8 +234,8 @@ function randomRow(format: QuantFormat) {
     const nElements = nBlocks * format.blockElements;
     const nBytes = fileRowBytes(format, nElements);
     return fc.uint8Array({ minLength: nBytes, maxLength: nBytes }).map((row) => {
-      if (format.sideBytesPer32 > 0) {
-        for (let at = 0; at < nBytes; at += format.blockBytes) row[at + 1] = row[at + 1]! & ~0x40;
+      for (let at = 0; at < nBytes; at += format.blockBytes) {
+        for (const offset of format.scaleOffsets) row[at + offset + 1]! &= ~0x40;
       }
       return { row, nElements };
     });
