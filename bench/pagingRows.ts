@@ -25,8 +25,8 @@ export interface MeasuredVariant {
   readonly routing: string;
   readonly share: number;
   readonly declaredMs: number;
-  /** Medians over the runs, of one token. */
-  readonly ms: number;
+  /** Of one token, by run. Those of the same number ran one after the other. */
+  readonly runsMs: readonly number[];
   readonly byPrediction: number;
   readonly blockingWaits: number;
   readonly faultedLayers: number;
@@ -243,7 +243,7 @@ function summary({ name, runs }: Variant, { file, routingName, share, declaredMs
     routing: routingName,
     share,
     declaredMs,
-    ms,
+    runsMs: runs.map((run) => run.ms),
     byPrediction,
     blockingWaits: mean(({ counts }) => counts.waits),
     faultedLayers: mean(({ counts }) => counts.faultedLayers),

@@ -50,7 +50,7 @@ export function print({ adapter, ceilings, rows, checks }: Report): void {
     console.log(`${ok ? 'ok  ' : 'FAIL'} ${name}: ${value} (≥ ${bound})`);
 }
 
-function table(rows: readonly Row[]): void {
+export function table(rows: readonly Row[]): void {
   const columns = [...new Set(rows.flatMap(Object.keys))].filter((column) => column !== 'bench');
   const cells = [columns, ...rows.map((row) => columns.map((column) => String(row[column] ?? '')))];
   const widths = columns.map((_, i) => Math.max(...cells.map((line) => line[i]!.length)));
