@@ -69,6 +69,10 @@ export async function loadInThread(host: Host, source: ModelSource, options: Thr
       ...(signal ? { signal } : {}),
       ...(options.sha256 === undefined ? {} : { sha256: options.sha256 }),
       ...lateOptions(options),
+      onBackground: (stored) => {
+        void experts.cache?.fillUp();
+        options.onStored?.(stored);
+      },
       order: (missing) => likeliest(prepared!.plan, experts.cache, missing),
       onProgress: progress,
     });
@@ -143,11 +147,8 @@ function checkVocabulary({ vocabulary }: Tokenizer, { nVocab }: ModelPlan): void
 }
 
 /** What of the file may come after the model is ready. */
-function lateOptions({ download = 'first', budget, onStored }: LoadOptions): Partial<LateOptions> {
-  const storage = {
-    ...(budget?.storageBytes === undefined ? {} : { storageBytes: budget.storageBytes }),
-    ...(onStored ? { onBackground: onStored } : {}),
-  };
+function lateOptions({ download = 'first', budget }: LoadOptions): Partial<LateOptions> {
+  const storage = budget?.storageBytes === undefined ? {} : { storageBytes: budget.storageBytes };
   if (download === 'first') return storage;
   return { ...storage, later: isExpertRecord, background: download === 'background' ? 'on' : 'off' };
 }

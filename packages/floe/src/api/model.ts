@@ -66,7 +66,7 @@ export class LocalModel implements Model {
     this.info = parts.info;
     this.ends = endIds(parts.tokenizer.vocabulary);
     // What memory has room for comes while nobody asks for anything.
-    void parts.placed.experts?.fillMemory(this.life.signal).catch(() => {});
+    void parts.placed.experts?.fillUp();
   }
 
   readonly chat = {

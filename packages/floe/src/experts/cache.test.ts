@@ -236,6 +236,43 @@ it('fillMemory reads until the next would not fit, and nothing that has a slot',
   expect(Array.from({ length: 12 }, (_, key) => key).filter((key) => cache.memory.has(key))).toEqual([1, 2, 7]);
 });
 
+it('fillMemory goes on where it was interrupted by one who waits for a record', async () => {
+  const { cache, storage } = makeCache({ nSlots: 2, memoryBytes: 6 * RECORD_BYTES });
+  const filling = cache.fillMemory(new AbortController().signal);
+  await settled();
+  const brought = cache.bring([11]);
+  await endAll(storage);
+  (await brought)();
+  await filling;
+  expect(cache.memory.usedBytes).toBe(6 * RECORD_BYTES);
+});
+
+it('fillUp gives free slots and memory what has come near since, once more where it is called meanwhile', async () => {
+  const { cache, storage } = makeCache({ nSlots: 3, memoryBytes: 4 * RECORD_BYTES });
+  for (let key = 0; key < 12; key++) storage.far.add(String(key));
+  await cache.fillUp();
+  expect([[...cache.pager.named()], cache.memory.usedBytes]).toEqual([[], 0]);
+  for (const key of [4, 5]) storage.far.delete(String(key));
+  const filling = cache.fillUp();
+  for (const key of [1, 7, 8, 9]) storage.far.delete(String(key));
+  expect(cache.fillUp()).toBe(filling);
+  await endAll(storage);
+  await filling;
+  expect([...cache.pager.named()]).toHaveLength(3);
+  expect(cache.memory.usedBytes).toBe(4 * RECORD_BYTES);
+});
+
+it('a record that is read ahead when it comes to be wanted is read once', async () => {
+  const { cache, storage } = makeCache({ memoryBytes: 4 * RECORD_BYTES });
+  cache.guess(3);
+  const brought = cache.bring([3]);
+  await settled();
+  expect(reading(storage)).toEqual([3]);
+  await endAll(storage);
+  (await brought)();
+  expect([cache.counts.loads, cache.counts.fromStorage, cache.counts.fromMemory]).toEqual([1, 1, 0]);
+});
+
 describe('a guess', () => {
   async function full() {
     const made = makeCache({ nSlots: 2, memoryBytes: 100 });

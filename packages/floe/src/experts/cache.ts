@@ -1,17 +1,12 @@
 /** Experts between storage, memory and GPU: does what the pager decides, and counts what it did. */
 import { InternalError, RequestError, throwIfAborted } from '../errors/index.ts';
-import type { RecordPlan, Urgency } from '../store/index.ts';
+import type { RecordPlan } from '../store/index.ts';
 import { type ExpertCounts, newCounts } from './counts.ts';
 import { MemoryTier } from './memory.ts';
 import { type Claim, Pager } from './pager.ts';
 import { type CachePolicy, type DecayedCounts, decayedCounts } from './policy.ts';
+import { ExpertReads, type ExpertSource } from './reads.ts';
 import type { ExpertSlots } from './slots.ts';
-
-/** Where experts' records come from: the store, the network behind it, or a file read in place. */
-export interface ExpertSource {
-  readonly read: (plan: RecordPlan, signal?: AbortSignal, urgency?: Urgency) => Promise<Uint8Array>;
-  readonly isNear: (plan: RecordPlan) => boolean;
-}
 
 export interface ExpertSize {
   readonly nLayers: number;
@@ -36,8 +31,8 @@ export interface ExpertCacheOptions {
 /** Where an expert is at best. */
 export type Residence = 'resident' | 'cached' | 'stored' | 'absent';
 
-/** Reads that go on at once; more only queue behind each other in storage, and each holds a record. */
-const N_READS = 3;
+/** Slots filled at once before the first token. */
+const N_FILLED = 3;
 
 export class ExpertCache {
   readonly counts: ExpertCounts;
@@ -48,16 +43,15 @@ export class ExpertCache {
   token = 0;
   private readonly loads = new Map<number, Promise<void>>();
   private readonly guessed: Uint8Array;
-  private readonly waiting: (() => void)[] = [];
-  private nReads = 0;
+  private readonly reads: ExpertReads;
   /** Who waits for a slot hears of whatever may give one free. */
   private wakes: (() => void)[] = [];
   /** Ends when all who came before have the slots they want. */
   private turn: Promise<void> = Promise.resolve();
   /** `bring`s that have all slots they want and were not released. */
   private nBrought = 0;
-  private readonly life = new AbortController();
-  private readonly readsAhead = new Set<Promise<void>>();
+  private filling: Promise<void> | null = null;
+  private wantsFill = false;
 
   constructor(private readonly options: ExpertCacheOptions) {
     const { size, slots } = options;
@@ -68,6 +62,7 @@ export class ExpertCache {
     // What has a slot counts like the rest: its bytes can't be had back from there, and once its slot is another's they
     // are wanted. Records without a slot that were kept before all others would stay for good, and memory be of no use.
     this.memory = new MemoryTier(options.memoryBytes, (key) => this.policy.score(key, this.token));
+    this.reads = new ExpertReads(options.source, this.memory, this.counts);
   }
 
   get slots(): ExpertSlots {
@@ -83,6 +78,11 @@ export class ExpertCache {
     return this.pager.allResident;
   }
 
+  /** Of the largest record. */
+  get recordBytes(): number {
+    return Math.max(...this.slots.classes.map(({ slotBytes }) => slotBytes));
+  }
+
   keyOf(layer: number, expert: number): number {
     return layer * this.size.nExperts + expert;
   }
@@ -90,7 +90,7 @@ export class ExpertCache {
   residence(key: number): Residence {
     if (this.pager.isNamed(key)) return 'resident';
     if (this.memory.has(key)) return 'cached';
-    return this.options.source.isNear(this.recordOf(key)) ? 'stored' : 'absent';
+    return this.reads.isNear(this.recordOf(key)) ? 'stored' : 'absent';
   }
 
   /** Notes that `n` tokens were routed to an expert which had a slot, or had none; whether it had one by a guess only. */
@@ -150,7 +150,7 @@ export class ExpertCache {
     try {
       for (const key of this.byWorth()) {
         const record = this.recordOf(key);
-        if (this.pager.isNamed(key) || this.pager.isLoading(key) || !this.options.source.isNear(record)) continue;
+        if (this.pager.isNamed(key) || this.pager.isLoading(key) || !this.reads.isNear(record)) continue;
         if (this.pager.nFree(this.layerOf(key)) === 0) continue;
         const claim = this.pager.claim(key, this.token);
         if (!claim) continue;
@@ -158,7 +158,7 @@ export class ExpertCache {
         // One that fails while an earlier one is waited for is heard of in its turn.
         load.catch(() => {});
         loads.push(load);
-        if (loads.length >= N_READS) await loads.shift();
+        if (loads.length >= N_FILLED) await loads.shift();
       }
       await Promise.all(loads);
     } finally {
@@ -167,16 +167,48 @@ export class ExpertCache {
     }
   }
 
+  /**
+   * Gives free slots, and then memory, what is near by now, while nobody waits for storage; once more where it is called
+   * again meanwhile: at load, and whenever records have arrived.
+   */
+  fillUp(): Promise<void> {
+    this.wantsFill = true;
+    this.filling ??= this.fillAll().finally(() => {
+      this.filling = null;
+    });
+    return this.filling;
+  }
+
+  private async fillAll(): Promise<void> {
+    const { ended } = this.reads;
+    while (this.wantsFill && !ended.aborted) {
+      this.wantsFill = false;
+      // Ended while it waited: there is nobody left to fill anything for.
+      await this.fillFree(ended).catch(() => {});
+      await this.fillMemory(ended).catch(() => {});
+    }
+  }
+
+  private async fillFree(signal: AbortSignal): Promise<void> {
+    for (const key of this.byWorth()) {
+      if (this.pager.isNamed(key) || !this.reads.isNear(this.recordOf(key))) continue;
+      if (this.pager.nFree(this.layerOf(key)) === 0) continue;
+      await this.reads.whenIdle(signal);
+      if (this.pager.isNamed(key) || this.pager.isLoading(key) || this.pager.nFree(this.layerOf(key)) === 0) continue;
+      const claim = this.pager.claim(key, this.token);
+      // One that can't be read now is no reason to leave the others out.
+      if (claim) await this.load(claim, signal).catch(() => {});
+    }
+  }
+
   /** Reads records that are near into memory while there is room and nobody waits for storage, the likeliest first. */
   async fillMemory(signal: AbortSignal): Promise<void> {
     for (const key of this.byWorth()) {
-      if (signal.aborted) return;
       const record = this.recordOf(key);
       if (this.memory.usedBytes + record.sizeBytes > this.memory.budgetBytes) return;
-      if (this.pager.isNamed(key) || this.memory.has(key) || !this.options.source.isNear(record)) continue;
-      if (this.nReads > 0) continue;
-      const bytes = await this.inLane(() => this.options.source.read(record, signal, 'ahead'));
-      this.memory.offer(key, bytes);
+      if (this.pager.isNamed(key) || this.memory.has(key) || !this.reads.isNear(record)) continue;
+      await this.reads.whenIdle(signal);
+      await this.reads.ahead(key, record);
     }
   }
 
@@ -188,7 +220,7 @@ export class ExpertCache {
     if (this.pager.isNamed(key) || this.pager.isLoading(key)) return false;
     const record = this.memory.get(key);
     if (!record) {
-      this.readAhead(key);
+      void this.reads.ahead(key, this.recordOf(key));
       return false;
     }
     const claim = this.pager.claimAhead(key, this.token);
@@ -208,9 +240,10 @@ export class ExpertCache {
 
   /** Gives back what this thread's memory holds. When it ends, nothing is read ahead any longer. */
   async destroy(): Promise<void> {
-    this.life.abort();
+    const ended = this.reads.destroy();
     this.memory.clear();
-    await Promise.all(this.readsAhead);
+    await ended;
+    await this.filling;
   }
 
   /** Keys of all experts that exist, best score first; of equals the first experts of each layer. */
@@ -221,23 +254,6 @@ export class ExpertCache {
     );
     const score = new Map(keys.map((key) => [key, this.policy.score(key, this.token)]));
     return keys.sort((a, b) => score.get(b)! - score.get(a)! || (a % nExperts) - (b % nExperts) || a - b);
-  }
-
-  private readAhead(key: number): void {
-    const { source } = this.options;
-    const record = this.recordOf(key);
-    if (this.nReads > 0 || record.sizeBytes > this.memory.budgetBytes || !source.isNear(record)) return;
-    if (this.life.signal.aborted) return;
-    const { signal } = this.life;
-    const read = this.inLane(() => source.read(record, signal, 'ahead')).then(
-      (bytes) => {
-        if (!signal.aborted) this.memory.offer(key, bytes);
-      },
-      // Whoever wants it will hear why it can't be read.
-      () => {},
-    );
-    this.readsAhead.add(read);
-    void read.then(() => this.readsAhead.delete(read));
   }
 
   /**
@@ -284,7 +300,7 @@ export class ExpertCache {
   private load(claim: Claim, signal: AbortSignal | undefined): Promise<void> {
     const { key } = claim;
     this.forget(claim);
-    const load = this.recordBytes(key, signal).then(
+    const load = this.reads.demand(key, this.recordOf(key), signal).then(
       (bytes) => this.write(claim, bytes),
       (error: unknown) => {
         this.pager.failed(claim);
@@ -313,34 +329,7 @@ export class ExpertCache {
     this.pager.arrived(claim);
     this.counts.loads++;
     this.counts.movedBytes += record.byteLength;
-  }
-
-  private async recordBytes(key: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
-    const held = this.memory.get(key);
-    if (held) {
-      this.counts.fromMemory++;
-      return held;
-    }
-    const { source } = this.options;
-    const record = this.recordOf(key);
-    if (source.isNear(record)) this.counts.fromStorage++;
-    else this.counts.fromNetwork++;
-    const bytes = await this.inLane(() => source.read(record, signal, 'demand'));
-    this.memory.offer(key, bytes);
-    return bytes;
-  }
-
-  private async inLane<T>(work: () => Promise<T>): Promise<T> {
-    // Who waited is given the lane of one that ended: nobody who comes between can take it as well.
-    if (this.nReads < N_READS) this.nReads++;
-    else await new Promise<void>((resolve) => this.waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = this.waiting.shift();
-      if (next) next();
-      else this.nReads--;
-    }
+    this.counts.layers[this.layerOf(claim.key)]!.movedBytes += record.byteLength;
   }
 
   private recordOf(key: number): RecordPlan {

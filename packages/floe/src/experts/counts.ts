@@ -3,12 +3,12 @@ export interface ExpertCounts {
   /** Routed (token, rank) pairs whose expert had a slot when they were routed, and those whose had none. */
   hits: number;
   misses: number;
-  /** The same by layer. */
-  readonly layers: { hits: number; misses: number }[];
+  /** The same by layer; and of each the bytes moved to slots, and the milliseconds in which a step waited for them. */
+  readonly layers: { hits: number; misses: number; movedBytes: number; stallMs: number }[];
   /** Experts written to slots, and those that had to go for them. */
   loads: number;
   evictions: number;
-  /** Of the loads: where the record was. */
+  /** Records that came for slots: where each was. */
   fromMemory: number;
   fromStorage: number;
   fromNetwork: number;
@@ -38,7 +38,7 @@ export function newCounts(nLayers: number): ExpertCounts {
   return {
     hits: 0,
     misses: 0,
-    layers: Array.from({ length: nLayers }, () => ({ hits: 0, misses: 0 })),
+    layers: Array.from({ length: nLayers }, () => ({ hits: 0, misses: 0, movedBytes: 0, stallMs: 0 })),
     loads: 0,
     evictions: 0,
     fromMemory: 0,

@@ -1,4 +1,4 @@
-export { ExpertCache, type ExpertCacheOptions, type ExpertSize, type ExpertSource, type Residence } from './cache.ts';
+export { ExpertCache, type ExpertCacheOptions, type ExpertSize, type Residence } from './cache.ts';
 export type { ExpertCounts } from './counts.ts';
 export {
   generateTrace,
@@ -17,6 +17,7 @@ export {
   lruPerLayer,
   type PoolSize,
 } from './policy.ts';
+export type { ExpertSource } from './reads.ts';
 export { type SimulateOptions, type Simulation, simulate } from './simulate.ts';
 export { belady } from './simulateBelady.ts';
 export {

@@ -2,7 +2,7 @@
 import type { Seeded } from '@floe/testkit/seeded';
 import { abortedError, type FloeError, StoreError } from '../errors/index.ts';
 import type { RecordPlan } from '../store/index.ts';
-import type { ExpertSource } from './cache.ts';
+import type { ExpertSource } from './reads.ts';
 
 interface Load {
   readonly plan: RecordPlan;

@@ -3,6 +3,7 @@ import type { ExpertCache } from '../experts/index.ts';
 import type { Device } from '../gpu/index.ts';
 import type { Clock } from '../host/index.ts';
 import type { Activations } from '../model/index.ts';
+import { GuessWorth } from './foresight.ts';
 import type { AdaptiveSchedule } from './schedule.ts';
 import { type DecodeProgram, Step } from './step.ts';
 import { type ReadOf, StepDevice } from './stepDevice.ts';
@@ -14,6 +15,7 @@ export class Decoder {
   /** Missing experts of a smaller share of the gate's weight are left out; 0: none ever is. */
   dropBelow = 0;
   private readonly stepDevice: StepDevice;
+  private readonly worth: GuessWorth | null;
 
   constructor(
     device: Device,
@@ -24,16 +26,24 @@ export class Decoder {
     private readonly clock: Clock,
   ) {
     this.stepDevice = new StepDevice(device, s, sampled, schedule, clock);
+    this.worth = experts && new GuessWorth(experts, schedule);
+  }
+
+  /** Whether a step should guess what later layers will choose. */
+  get guessesPay(): boolean {
+    return this.worth?.pays ?? false;
   }
 
   /** Submits a step of which no expert can be missing, whole; `wait` gives the id it picked. */
   submit({ graph, cuts }: DecodeProgram): { readonly wait: () => Promise<number> } {
     const read = { first: 0, end: cuts.layers.length, withId: true };
     const pending = this.stepDevice.submitWhole(graph, read);
+    const { nSubmitted } = this.stepDevice;
     return {
       wait: async () => {
+        const isBlocking = this.stepDevice.nSubmitted === nSubmitted;
         const bytes = await pending.wait();
-        this.noteWhole(bytes, read);
+        this.noteWhole(bytes, read, isBlocking);
         return this.stepDevice.idIn(bytes);
       },
     };
@@ -49,7 +59,7 @@ export class Decoder {
     const { stepDevice: device, schedule: measured, clock, dropBelow } = this;
     const experts = this.experts!;
     const step = new Step(
-      { device, experts, measured, clock, dropBelow },
+      { device, experts, measured, worth: this.worth!, clock, dropBelow },
       program,
       measured.choose(experts.allResident),
     );
@@ -72,7 +82,7 @@ export class Decoder {
     this.stepDevice.destroy();
   }
 
-  private noteWhole(bytes: ArrayBuffer, read: ReadOf): void {
+  private noteWhole(bytes: ArrayBuffer, read: ReadOf, isBlocking: boolean): void {
     const { experts } = this;
     if (!experts || read.end === 0) return;
     const routes = new TokenRoutes(experts);
@@ -80,7 +90,8 @@ export class Decoder {
       routes.note(layer, this.stepDevice.routesIn(bytes, read, layer, experts.size.nExpertsUsed));
     }
     routes.ended();
-    experts.counts.blockingWaits++;
+    // Nothing was queued behind it when the wait began.
+    if (isBlocking) experts.counts.blockingWaits++;
     this.onRoutes(routes);
   }
 }

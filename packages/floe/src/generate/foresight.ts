@@ -1,10 +1,14 @@
 /** Loads experts that a later layer may want, before it says so: what its router makes of the residual stream as it is. */
-import type { ExpertCache, ExpertCounts } from '../experts/index.ts';
+import type { ExpertCache } from '../experts/index.ts';
 import type { Clock } from '../host/index.ts';
 import type { AdaptiveSchedule } from './schedule.ts';
 
-/** Guesses that must have been used or evicted before they are judged. */
+/** Guesses that must have been used or evicted before they are judged, and of how many the last are. */
 const LEAST_ENDED = 32;
+const MOST_JUDGED = 512;
+/** Tokens in which guesses are made whatever became of the last, and how often. */
+const PROBE_TOKENS = 4;
+const PROBE_EVERY = 64;
 
 export class Foresight {
   /** Keys guessed for each layer of this token. */
@@ -14,6 +18,7 @@ export class Foresight {
   constructor(
     private readonly experts: ExpertCache,
     private readonly measured: AdaptiveSchedule,
+    private readonly worth: GuessWorth,
     private readonly clock: Clock,
     /** Layers from where a guess is made to the one it is for; 0: none are made. */
     private readonly ahead: number,
@@ -50,7 +55,7 @@ export class Foresight {
   act(): void {
     const { waiting } = this;
     this.waiting = [];
-    if (!pays(this.measured, this.experts.counts)) return;
+    if (!this.worth.pays) return;
     for (const key of waiting) {
       const startMs = this.clock.now();
       if (this.experts.guess(key)) this.measured.upload(this.clock.now() - startMs);
@@ -59,11 +64,31 @@ export class Foresight {
 }
 
 /**
- * Each guess costs a copy; one that is used saves a copy and a wait for the routes. It pays while what the useful ones save
- * is more than what all of them cost.
+ * Whether guesses are worth making. Each costs a copy; one that is used saves a copy and a wait for the routes. They pay
+ * while what the useful ones save is more than what all of them cost; and they are tried again now and then where not, for
+ * what is talked of changes.
  */
-function pays({ uploadMs, latencyMs }: AdaptiveSchedule, { usefulGuesses, uselessGuesses }: ExpertCounts): boolean {
-  const nEnded = usefulGuesses + uselessGuesses;
-  if (nEnded < LEAST_ENDED) return true;
-  return (usefulGuesses / nEnded) * (latencyMs + uploadMs) > uploadMs;
+export class GuessWorth {
+  /** Counts up to here are forgotten: the last few hundred guesses speak. */
+  private from = { useful: 0, useless: 0 };
+
+  constructor(
+    private readonly experts: ExpertCache,
+    private readonly measured: Pick<AdaptiveSchedule, 'uploadMs' | 'latencyMs'>,
+  ) {}
+
+  /** Whether a guess can do anything, and is worth what it takes. */
+  get pays(): boolean {
+    const { memory, counts, recordBytes } = this.experts;
+    // Guesses are copied from memory; without one nothing is.
+    if (memory.budgetBytes < recordBytes) return false;
+    if (counts.nTokens % PROBE_EVERY < PROBE_TOKENS) return true;
+    const useful = counts.usefulGuesses - this.from.useful;
+    const useless = counts.uselessGuesses - this.from.useless;
+    if (useful + useless > MOST_JUDGED)
+      this.from = { useful: counts.usefulGuesses - useful / 2, useless: counts.uselessGuesses - useless / 2 };
+    if (useful + useless < LEAST_ENDED) return true;
+    const { uploadMs, latencyMs } = this.measured;
+    return (useful / (useful + useless)) * (latencyMs + uploadMs) > uploadMs;
+  }
 }

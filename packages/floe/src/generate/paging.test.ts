@@ -66,16 +66,21 @@ async function answer(bytes: Uint8Array, setting: Setting, options: DeviceOption
   runner.decoder.dropBelow = setting.dropBelow ?? 0;
   const { prompt = PROMPT, nDecoded = 12 } = setting;
   const logits = async () => new Uint32Array(await readBuffer(device, runner.s.logits.buffer, 0, plan.nVocab * 4));
+  const mappedBefore = device.counts.mapAsync;
   const outcome: Outcome = { ids: [], logits: [], counts: placed.experts!.counts, mapped: 0 };
+  let nOwn = 0;
   let pending = await runner.prefill(prompt, GREEDY, 0, () => {});
   for (let i = 0; i <= nDecoded; i++) {
     outcome.ids.push(await pending.wait());
     outcome.logits.push(await logits());
+    // Those of the test itself are none of the step's.
+    nOwn++;
     if (i < nDecoded) pending = await runner.decode(GREEDY, 0);
   }
   device.throwIfFailed();
+  const mapped = device.counts.mapAsync - mappedBefore - nOwn;
   await runner.destroy();
-  return outcome;
+  return { ...outcome, mapped };
 }
 
 /** A conversation with the fewest slots, and a store that can fail. */
@@ -180,9 +185,11 @@ describe('arctic, random', () => {
   });
 
   it('waits once a token where nothing is missing', async () => {
-    const { counts } = await answer(file, {});
+    const { counts, mapped } = await answer(file, {});
     expect(counts.misses).toBe(0);
     expect(counts.blockingWaits).toBe(counts.nTokens);
+    // As many read-backs as ids.
+    expect(mapped).toBe(counts.nTokens + 1);
   });
 
   it('is the same in prompts of several chunks, whose experts come once a layer', async () => {

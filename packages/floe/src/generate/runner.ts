@@ -285,7 +285,7 @@ export class Runner {
   /** A guess must aim behind what is queued by the time it is read; farther than a few layers it is worth nothing. */
   private guessAhead(): number {
     const { runAhead } = this.schedule.choose(false);
-    return this.prefetch && runAhead < FARTHEST_GUESS ? runAhead + 1 : 0;
+    return this.prefetch && runAhead < FARTHEST_GUESS && this.decoder.guessesPay ? runAhead + 1 : 0;
   }
 
   private chunkProgram(nTokens: number): Promise<ChunkProgram> {

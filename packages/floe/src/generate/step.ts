@@ -6,7 +6,7 @@ import type { Clock } from '../host/index.ts';
 import { ABSENT } from '../kernels/index.ts';
 import type { StepCuts } from '../model/index.ts';
 import { droppedRanks } from './dropped.ts';
-import { Foresight } from './foresight.ts';
+import { Foresight, type GuessWorth } from './foresight.ts';
 import type { AdaptiveSchedule, Schedule } from './schedule.ts';
 import type { Range, ReadOf, StepDevice } from './stepDevice.ts';
 import { type Routed, TokenRoutes } from './tokenRoutes.ts';
@@ -24,6 +24,7 @@ export interface StepContext {
   readonly device: StepDevice;
   readonly experts: ExpertCache;
   readonly measured: AdaptiveSchedule;
+  readonly worth: GuessWorth;
   readonly clock: Clock;
   /** Missing experts of a smaller share of the gate's weight are left out; 0: none ever is. */
   readonly dropBelow: number;
@@ -63,9 +64,9 @@ export class Step {
     private readonly program: DecodeProgram,
     private readonly schedule: Schedule,
   ) {
-    const { experts, measured, clock } = context;
+    const { experts, measured, worth, clock } = context;
     this.routes = new TokenRoutes(experts);
-    this.foresight = new Foresight(experts, measured, clock, program.guessAhead);
+    this.foresight = new Foresight(experts, measured, worth, clock, program.guessAhead);
   }
 
   /** The id that was picked. @throws {FloeError} what bringing an expert in throws; `abandon` it then. */
@@ -147,7 +148,9 @@ export class Step {
       wanted.map(({ key }) => key),
       signal,
     );
-    counts.stallMs += clock.now() - startMs;
+    const stallMs = clock.now() - startMs;
+    counts.stallMs += stallMs;
+    counts.layers[layer]!.stallMs += stallMs;
     // Behind everything that fell through, and before what is submitted next.
     device.clearFault();
     if (this.at < cut.experts) this.sendRest(layer);

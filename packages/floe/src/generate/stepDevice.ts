@@ -56,6 +56,11 @@ export class StepDevice {
     return pending;
   }
 
+  /** Submissions to the device until now, by whomever. */
+  get nSubmitted(): number {
+    return this.device.counts.submits;
+  }
+
   /** Submits all of a step. */
   submitWhole(graph: Graph, read: ReadOf): PendingRead {
     const encoder = this.device.gpu.createCommandEncoder();
