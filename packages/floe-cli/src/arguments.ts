@@ -5,7 +5,9 @@ import { UsageError } from './failure.ts';
 import type { Source } from './runtime.ts';
 
 type Options = NonNullable<ParseArgsConfig['options']>;
-export type Values<O extends Options> = { [K in keyof O]?: O[K]['type'] extends 'boolean' ? boolean : string };
+export type Values<O extends Options> = {
+  [K in keyof O]?: O[K]['type'] extends 'boolean' ? boolean : O[K]['multiple'] extends true ? string[] : string;
+};
 
 /** Parses what stands behind the command's name; `names` are the positional arguments, all of them needed. */
 export function parse<O extends Options>(
@@ -29,10 +31,14 @@ export function parse<O extends Options>(
   return { values: parsed.values as Values<O>, positionals };
 }
 
-/** A model as a person names it: a URL, else a path that has to exist. */
+/** A model as a person names it: a URL, a hub's address, else a path that has to exist. */
 export function modelSource(name: string): Source {
-  if (/^https?:\/\//.test(name)) return name;
-  if (!existsSync(name)) throw new UsageError(`There is no file ${name}.`, 'Give the path or the URL of a GGUF file.');
+  if (/^https?:\/\/|^hf:/.test(name)) return name;
+  if (!existsSync(name))
+    throw new UsageError(
+      `There is no file ${name}.`,
+      'Give the path or the URL of a GGUF file, or hf:OWNER/REPO/FILE.gguf.',
+    );
   return { path: name };
 }
 

@@ -2,6 +2,7 @@
 import type { Budget, LoadOptions } from 'floe/node';
 import { numberOption, type Values } from './arguments.ts';
 import { UsageError } from './failure.ts';
+import { fetchLoad, fetchOptions, fetchUsage } from './fetching.ts';
 
 /** Options of every command that loads a model. */
 export const pagingOptions = {
@@ -10,6 +11,7 @@ export const pagingOptions = {
   'run-ahead': { type: 'string' },
   'no-prefetch': { type: 'boolean' },
   'drop-below': { type: 'string' },
+  ...fetchOptions,
 } as const;
 
 /** What the help of such a command says of them. */
@@ -17,10 +19,13 @@ export const pagingUsage = `  --gpu SIZE            GPU memory, all buffers: 2GB
   --memory SIZE         of experts that are not on the GPU; 0 for none
   --run-ahead N         layers queued before it is known which experts they want; default: as measured
   --no-prefetch         experts come only when they are wanted
-  --drop-below SHARE    not exact: a missing expert of less of the gate's weight is left out; 0 to 1, default 0`;
+  --drop-below SHARE    not exact: a missing expert of less of the gate's weight is left out; 0 to 1, default 0
+${fetchUsage}`;
 
 /** As `loadModel` takes them; what was not given is left to it. */
-export function pagingLoad(values: Values<typeof pagingOptions>): Pick<LoadOptions, 'budget' | 'paging'> {
+export function pagingLoad(
+  values: Values<typeof pagingOptions>,
+): Pick<LoadOptions, 'budget' | 'paging' | 'headers' | 'hub'> {
   const runAhead = numberOption('--run-ahead', values['run-ahead'], { min: 0 });
   const dropBelow = numberOption('--drop-below', values['drop-below'], { min: 0, max: 1, whole: false });
   const paging = {
@@ -28,7 +33,7 @@ export function pagingLoad(values: Values<typeof pagingOptions>): Pick<LoadOptio
     ...(values['no-prefetch'] ? { prefetch: false } : {}),
     ...(dropBelow === undefined ? {} : { dropBelow }),
   };
-  return { budget: budgetOf(values), ...(Object.keys(paging).length === 0 ? {} : { paging }) };
+  return { ...fetchLoad(values), budget: budgetOf(values), ...(Object.keys(paging).length === 0 ? {} : { paging }) };
 }
 
 /** `--gpu` and `--memory`, and `--storage` where a command has it. */

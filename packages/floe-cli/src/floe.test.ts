@@ -156,6 +156,26 @@ describe('budgets', () => {
   });
 });
 
+describe('addresses', () => {
+  it('are of a hub too, and go out with headers', async () => {
+    const address = 'hf:o/r@v1/m.gguf';
+    const options = ['--hub', 'https://mirror.example', '--header', 'Authorization: Bearer a:b', '--header', 'X-A:1'];
+    const headers = { Authorization: 'Bearer a:b', 'X-A': '1' };
+    const { calls, err } = await type(['run', address, '-p', 'x', ...options]);
+    const expected = ['loadModel', address, { budget: {}, headers, hub: 'https://mirror.example' }];
+    expect(calls[0], err()).toEqual(expected);
+    const plan = await type(['plan', address, ...options]);
+    expect(plan.calls[0]).toMatchObject(['planLoad', address, { headers, hub: 'https://mirror.example' }]);
+  });
+
+  it('have no headers that are none, and a secret is not repeated', async () => {
+    const { status, err } = await type(['run', model, '-p', 'x', '--header', 'secret']);
+    expect(status).toBe(2);
+    expect(err()).toMatch(/--header/);
+    expect(err()).not.toMatch(/secret/);
+  });
+});
+
 describe('--trace', () => {
   const file = join(folder, 'a.trace');
   it('writes what the model gives, piece by piece, and nothing else', async () => {

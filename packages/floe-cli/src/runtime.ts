@@ -1,5 +1,5 @@
 /** What the commands need of Floe: `floe/node`, or a stand-in of the tests. */
-import type { Inspection, LoadOptions, LoadPlan, Model, PlanOptions } from 'floe/node';
+import type { FetchOptions, Inspection, LoadOptions, LoadPlan, Model, PlanOptions } from 'floe/node';
 
 /** A URL, or a path on this machine. */
 export type Source = string | { readonly path: string };
@@ -14,6 +14,6 @@ export type RuntimeLoadOptions = LoadOptions & { readonly onTrace?: (bytes: Uint
 export interface Runtime {
   loadModel(source: Source, options: RuntimeLoadOptions): Promise<Model>;
   planLoad(source: Source, options: PlanOptions): Promise<LoadPlan>;
-  inspectModel(source: Source): Promise<Inspection>;
-  openTokenizer(source: Source): Promise<Tokenizer>;
+  inspectModel(source: Source, options: FetchOptions): Promise<Inspection>;
+  openTokenizer(source: Source, options: FetchOptions): Promise<Tokenizer>;
 }

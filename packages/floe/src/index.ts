@@ -31,7 +31,8 @@ export function deleteModel(idOrUrl: string): Promise<void> {
  * @example
  * const { gpu, speeds } = await planLoad(url, { budget: { gpuBytes: 2e9, memoryBytes: 4e9 } });
  */
-export function planLoad(source: string | URL | Blob, options: PlanOptions = {}): Promise<LoadPlan> {
-  const address = source instanceof Blob ? source : new URL(source, globalThis.location?.href);
+export function planLoad(source: string | URL | Blob | readonly Blob[], options: PlanOptions = {}): Promise<LoadPlan> {
+  const isAddress = typeof source === 'string' || source instanceof URL;
+  const address = isAddress ? new URL(source, globalThis.location?.href) : source;
   return planInThread(browserHost(), address, options);
 }

@@ -1,6 +1,7 @@
 /** Floe in Node: the same runtime in this process, on the WebGPU of the npm package `webgpu`. */
 import { existsSync } from 'node:fs';
 import {
+  type FetchOptions,
   type LoadPlan,
   loadInThread,
   type Model,
@@ -54,8 +55,8 @@ export interface Inspection {
 }
 
 /** Metadata and tensors; works on an unknown architecture or quantization, and on a file without tensors. */
-export async function inspectModel(source: ModelSource): Promise<Inspection> {
-  const { version, architecture, metadata, tensors, sizeBytes } = await readAny(source);
+export async function inspectModel(source: ModelSource, options: FetchOptions = {}): Promise<Inspection> {
+  const { version, architecture, metadata, tensors, sizeBytes } = await readAny(source, options);
   return {
     version,
     architecture,
@@ -71,22 +72,23 @@ export async function inspectModel(source: ModelSource): Promise<Inspection> {
   };
 }
 
-function readAny(source: ModelSource): Promise<Gguf> {
-  return withSource(source, (bytes, { clock }) => readGguf(bytes, { onUnsupportedType: 'keep', clock }));
+function readAny(source: ModelSource, options: FetchOptions): Promise<Gguf> {
+  return withSource(source, options, (bytes, { clock }) => readGguf(bytes, { onUnsupportedType: 'keep', clock }));
 }
 
 /** The tokenizer of a GGUF, which need not hold more than a vocabulary. */
-export async function openTokenizer(source: ModelSource): Promise<Tokenizer> {
-  const gguf = await readAny(source);
+export async function openTokenizer(source: ModelSource, options: FetchOptions = {}): Promise<Tokenizer> {
+  const gguf = await readAny(source, options);
   return createTokenizer(vocabularyFromMetadata(gguf.metadata));
 }
 
 async function withSource<T>(
   source: ModelSource,
+  options: FetchOptions,
   use: (bytes: Awaited<ReturnType<typeof openSource>>, host: Host) => Promise<T>,
 ): Promise<T> {
   const host = nodeHost(null);
-  const bytes = await openSource(host, asSource(source));
+  const bytes = await openSource(host, asSource(source), options);
   try {
     return await use(bytes, host);
   } finally {

@@ -15,7 +15,7 @@ const usage = `floe chat MODEL.gguf [options]: a conversation, a line at a time
 ${pagingUsage}
 
 Ctrl-C stops an answer, and leaves where there is none to stop. /clear starts again, /exit leaves.
-MODEL.gguf is a path or a URL.
+MODEL.gguf is a path, a URL or hf:OWNER/REPO/FILE.gguf.
 `;
 
 /** `floe chat`: asks until standard input ends. */

@@ -1,15 +1,17 @@
 import type { Inspection } from 'floe/node';
 import { modelSource, parse } from '../arguments.ts';
 import type { Command } from '../command.ts';
+import { fetchLoad, fetchOptions, fetchUsage } from '../fetching.ts';
 import { mib } from '../loading.ts';
 
 const usage = `floe inspect MODEL.gguf [--json]: what a GGUF file says of itself
 
   --json    {"version", "architecture", "sizeBytes", "metadata": {…}, "tensors": [{"name", "type", "shape",
             "sizeBytes", "offset"}, …]}, every value in full
+${fetchUsage}
 
 Nothing is loaded: it also works on a vocabulary without tensors, and where Floe knows the architecture or the
-quantization not. MODEL.gguf is a path or a URL.
+quantization not. MODEL.gguf is a path, a URL or hf:OWNER/REPO/FILE.gguf.
 `;
 
 /** `floe inspect`: metadata, tensors, sizes. */
@@ -18,8 +20,11 @@ export const inspect: Command = {
   summary: 'metadata, tensors, sizes',
   usage,
   run: async (args, { runtime, terminal }) => {
-    const { values, positionals } = parse('inspect', args, ['MODEL.gguf'], { json: { type: 'boolean' } });
-    const found = await runtime.inspectModel(modelSource(positionals[0]!));
+    const { values, positionals } = parse('inspect', args, ['MODEL.gguf'], {
+      ...fetchOptions,
+      json: { type: 'boolean' },
+    });
+    const found = await runtime.inspectModel(modelSource(positionals[0]!), fetchLoad(values));
     terminal.out(values.json ? `${toJson(found)}\n` : forReading(found));
   },
 };

@@ -11,7 +11,7 @@ const usage = `floe logprobs MODEL.gguf --ids 1,2,3 [options]: what the model ex
 ${pagingUsage}
 
 [{"position": 0, "top": [[id, logprob], …]}, …]: position i is the distribution of the id after ids 0…i, natural
-logarithms, likeliest first. MODEL.gguf is a path or a URL.
+logarithms, likeliest first. MODEL.gguf is a path, a URL or hf:OWNER/REPO/FILE.gguf.
 `;
 
 /** `floe logprobs`: log-probabilities after each prefix. */

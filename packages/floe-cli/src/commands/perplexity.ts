@@ -17,8 +17,9 @@ ${pagingUsage}
 ${traceUsage}
 
 As llama-perplexity computes it: windows of 512 tokens (of the context, where that is smaller), of which the second
-half is scored. MODEL.gguf is a path or a URL, FILE a text. It is always exact; with --drop-below it says besides what
-leaving experts out costs over the text's first ${LOSSY_TOKENS} tokens.
+half is scored. MODEL.gguf is a path, a URL or hf:OWNER/REPO/FILE.gguf,
+FILE a text. It is always exact; with --drop-below it says besides what leaving
+experts out costs over the text's first ${LOSSY_TOKENS} tokens.
 `;
 
 const DEFAULT_WINDOW = 512;

@@ -3,6 +3,7 @@ import { modelSource, numberOption, parse } from '../arguments.ts';
 import { budgetOf, sizeOption } from '../budget.ts';
 import type { Command } from '../command.ts';
 import { UsageError } from '../failure.ts';
+import { fetchLoad, fetchOptions, fetchUsage } from '../fetching.ts';
 
 const usage = `floe plan MODEL.gguf [options]: what would lie where, and what speed to expect, before anything is downloaded
 
@@ -14,6 +15,7 @@ const usage = `floe plan MODEL.gguf [options]: what would lie where, and what sp
   --upload-rate SIZE    from memory to the GPU; default 4GB
   --storage-rate SIZE   from storage; default 0.4GB as a browser's database, 0.6GB for a file read in place
   --network-rate SIZE   from the network; default 12.5MB
+${fetchUsage}
   --json                all of it, in bytes
 
 The speed depends on how much a model's routing repeats itself, which nobody knows before it has run: flat, mid and hot
@@ -30,6 +32,7 @@ export const plan: Command = {
   usage,
   run: async (args, { runtime, terminal, signal }) => {
     const { values, positionals } = parse('plan', args, ['MODEL.gguf'], {
+      ...fetchOptions,
       gpu: { type: 'string' },
       memory: { type: 'string' },
       storage: { type: 'string' },
@@ -46,6 +49,7 @@ export const plan: Command = {
       return rate === undefined ? [] : [[name, rate] as const];
     });
     const found = await runtime.planLoad(modelSource(positionals[0]!), {
+      ...fetchLoad(values),
       budget: budgetOf(values),
       ...(contextLength === undefined ? {} : { contextLength }),
       rates: Object.fromEntries(rates) as Partial<PlanRates>,

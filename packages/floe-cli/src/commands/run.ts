@@ -18,7 +18,7 @@ const usage = `floe run MODEL.gguf -p PROMPT [options]: one answer, streamed to 
 ${pagingUsage}
 ${traceUsage}
 
-MODEL.gguf is a path or a URL.
+MODEL.gguf is a path, a URL or hf:OWNER/REPO/FILE.gguf.
 `;
 
 /** `floe run`: asks once. */

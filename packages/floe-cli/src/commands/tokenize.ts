@@ -1,14 +1,16 @@
 import { modelSource, parse, utf8 } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import { UsageError } from '../failure.ts';
+import { fetchLoad, fetchOptions, fetchUsage } from '../fetching.ts';
 
 const usage = `floe tokenize MODEL.gguf [options] < text: the ids of a text, as a JSON array
 
   --special    text like <|im_end|> becomes its control token; without, it stays text
   --batch      standard input is a JSON array of strings, the answer an array of arrays
+${fetchUsage}
 
 Nothing is added around the text, and nothing taken from it. Works on a vocabulary without tensors.
-MODEL.gguf is a path or a URL.
+MODEL.gguf is a path, a URL or hf:OWNER/REPO/FILE.gguf.
 `;
 
 /** `floe tokenize`: text to ids. */
@@ -18,6 +20,7 @@ export const tokenize: Command = {
   usage,
   run: async (args, { runtime, terminal }) => {
     const { values, positionals } = parse('tokenize', args, ['MODEL.gguf'], {
+      ...fetchOptions,
       special: { type: 'boolean' },
       batch: { type: 'boolean' },
       json: { type: 'boolean' }, // what it does anyway
@@ -25,7 +28,7 @@ export const tokenize: Command = {
     const source = modelSource(positionals[0]!);
     const input = utf8(await terminal.readInput(), 'Standard input');
     const texts = values.batch ? stringArray(input) : [input];
-    const tokenizer = await runtime.openTokenizer(source);
+    const tokenizer = await runtime.openTokenizer(source, fetchLoad(values));
     const ids = texts.map((text) => tokenizer.tokenize(text, { special: values.special ?? false }));
     terminal.out(`${JSON.stringify(values.batch ? ids : ids[0])}\n`);
   },

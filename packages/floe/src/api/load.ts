@@ -22,6 +22,7 @@ import {
 import { ChatTemplate, createTokenizer, type Tokenizer, vocabularyFromMetadata } from '../text/index.ts';
 import { contextOf, type DividedMemory, divideMemory } from './budget.ts';
 import { ExpertWatch } from './experts.ts';
+import { fetchOptions } from './fetchOptions.ts';
 import { LocalModel } from './model.ts';
 import { checkLoadOptions } from './options.ts';
 import { recordTrace } from './record.ts';
@@ -68,6 +69,7 @@ export async function loadInThread(host: Host, source: ModelSource, options: Thr
       },
       ...(signal ? { signal } : {}),
       ...(options.sha256 === undefined ? {} : { sha256: options.sha256 }),
+      ...fetchOptions(options),
       ...lateOptions(options),
       onBackground: (stored) => {
         void experts.cache?.fillUp();
@@ -185,10 +187,15 @@ function progressReporter(source: ModelSource, { onProgress }: LoadOptions): Rep
 }
 
 function nameOf(source: ModelSource): string {
+  if (isFiles(source)) return source[0] ? nameOf(source[0]) : '';
   if (typeof source === 'string' || source instanceof URL)
     return String(source).split(/[?#]/)[0]!.split('/').pop() ?? '';
   if ('path' in source) return source.path.split(/[/\\]/).pop() ?? source.path;
   return source instanceof File ? source.name : 'model';
+}
+
+function isFiles(source: ModelSource): source is readonly Blob[] {
+  return Array.isArray(source);
 }
 
 function infoOf(

@@ -5,10 +5,11 @@ import { dominantFormat, type ModelPlan, planModel } from '../model/index.ts';
 import { type ByteSource, type ModelSource, openSource } from '../store/index.ts';
 import { contextOf, type DividedMemory, divideMemory } from './budget.ts';
 import { invalid } from './check.ts';
+import { fetchOptions } from './fetchOptions.ts';
 import { baseMs, type ExpectedSpeed, expectSpeed, type PlanRates, ROUTINGS } from './speed.ts';
-import type { Budget, LoadNotice } from './types.ts';
+import type { Budget, FetchOptions, LoadNotice } from './types.ts';
 
-export interface PlanOptions {
+export interface PlanOptions extends FetchOptions {
   /** As `loadModel` takes it; what is left out is chosen by what this device has. */
   readonly budget?: Budget;
   /** Positions of the key-value cache; default: the trained context, at most 4096. */
@@ -82,7 +83,7 @@ const FILE_RATE = 0.6e9;
  */
 export async function planInThread(host: Host, source: ModelSource, options: PlanOptions = {}): Promise<LoadPlan> {
   const { signal } = options;
-  const bytes = await openSource(host, source, signal ? { signal } : {});
+  const bytes = await openSource(host, source, { ...fetchOptions(options), ...(signal ? { signal } : {}) });
   try {
     const gguf = await readGguf(bytes, { clock: host.clock, ...(signal ? { signal } : {}) });
     const plan = planModel(gguf);

@@ -8,6 +8,7 @@ export type ErrorCode =
   | 'gguf/invalid'
   | 'gguf/unsupported-type'
   | 'gguf/out-of-bounds'
+  | 'gguf/split'
   | 'model/unsupported-architecture'
   | 'model/missing-tensor'
   | 'model/shape'

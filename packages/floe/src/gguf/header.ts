@@ -31,6 +31,8 @@ export interface Gguf {
   readonly sizeBytes: number;
   /** Up to the end of the tensor list. */
   readonly headerBytes: number;
+  /** Where each metadata entry lies in the file, by key: from its first byte to behind its last. */
+  readonly entryRanges: ReadonlyMap<string, readonly [start: number, end: number]>;
 }
 
 export interface ParseOptions {
@@ -75,12 +77,14 @@ function readHeader(cursor: Cursor, onUnsupportedType: OnUnsupportedType): Gguf 
   const nKv = readCount(cursor, 'the number of metadata entries', limits.nKv, MIN_KV_BYTES);
 
   const entries = new Map<string, MetadataEntry>();
+  const entryRanges: [string, readonly [number, number]][] = [];
   for (let i = 0; i < nKv; i++) {
     const at = cursor.at;
     const key = cursor.identifier(`the key of metadata entry ${i}`, limits.keyBytes);
     if (entries.has(key))
       throw invalid(`The key ${quote(key)} at byte ${at} is there a second time.`, { key, offset: at });
     entries.set(key, Object.freeze(readEntry(cursor, key)));
+    entryRanges.push([key, Object.freeze([at, cursor.at] as const)]);
   }
   const alignment = readAlignment(entries);
 
@@ -109,6 +113,7 @@ function readHeader(cursor: Cursor, onUnsupportedType: OnUnsupportedType): Gguf 
     dataOffset,
     sizeBytes: fileSize,
     headerBytes,
+    entryRanges: new FrozenMap(entryRanges),
   });
 }
 

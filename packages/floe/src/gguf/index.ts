@@ -1,6 +1,7 @@
 export { type Gguf, type ParseOptions, type ParseResult, parseHeader } from './header.ts';
 export { Metadata, type Range } from './metadata.ts';
 export { type GgufSource, type ReadGgufOptions, readGguf } from './read.ts';
+export { type JoinedSplit, joinSplit, type SplitPart, splitError } from './split.ts';
 export type { OnUnsupportedType, TensorInfo } from './tensors.ts';
 export {
   describe as describeEntry,

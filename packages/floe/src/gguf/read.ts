@@ -2,6 +2,7 @@ import { InternalError, throwIfAborted } from '../errors/index.ts';
 import { truncated } from './fail.ts';
 import { type Gguf, type ParseOptions, parseHeader } from './header.ts';
 import { limits, MIB } from './limits.ts';
+import { refuseLonePart } from './split.ts';
 
 /** What the reader needs of a source: its length and ranges of it. */
 export interface GgufSource {
@@ -12,6 +13,8 @@ export interface GgufSource {
 
 export interface ReadGgufOptions extends ParseOptions {
   readonly signal?: AbortSignal;
+  /** 'keep' reads one part of a split model by itself; 'throw' by itself: alone it is no model. */
+  readonly onSplitPart?: 'throw' | 'keep';
 }
 
 /** Holds the header of most models; one round trip more for each doubling beyond. */
@@ -33,7 +36,10 @@ export async function readGguf(source: GgufSource, options: ReadGgufOptions = {}
     prefix = await extend(source, prefix, Math.min(wantBytes, sizeBytes, limits.headerBytes), options.signal);
     throwIfAborted(options.signal);
     const result = parseHeader(prefix, sizeBytes, options);
-    if (result.kind === 'done') return result.gguf;
+    if (result.kind === 'done') {
+      if (options.onSplitPart !== 'keep') refuseLonePart(result.gguf);
+      return result.gguf;
+    }
     if (result.bytes <= prefix.length) throw new InternalError(`The reader asked twice for ${result.bytes} bytes.`);
     wantBytes = Math.max(result.bytes, 2 * prefix.length);
   }

@@ -1,5 +1,5 @@
 /** From what a person named to weights that can be read: out of the store, into it, or in place. */
-import { NetError, StoreError } from '../errors/index.ts';
+import { NetError, RequestError, StoreError } from '../errors/index.ts';
 import type { Host } from '../host/index.ts';
 import { isStorageForbidden } from './connection.ts';
 import { Database } from './database.ts';
@@ -13,7 +13,7 @@ import type { StoreNotice, StoreProgress, StoreStep } from './notices.ts';
 import type { RecordPlan } from './record.ts';
 import { Sha256 } from './sha256.ts';
 import type { ByteSource, ModelSource } from './source.ts';
-import { type HttpOptions, openSource, storedName } from './sources/index.ts';
+import { type HttpOptions, isSplit, openSource, storedName } from './sources/index.ts';
 import { storedWeights } from './storedWeights.ts';
 import { checkFileSha256, hashSource } from './verifyFile.ts';
 import { type LateOptions, localWeights, memoryWeights, type WeightSource } from './weights.ts';
@@ -47,7 +47,8 @@ export async function openWeights<G extends { readonly headerBytes: number }>(
   model: ModelSource,
   options: OpenWeightsOptions<G>,
 ): Promise<OpenedWeights<G>> {
-  const url = storedName(host, model);
+  if (options.sha256 !== undefined && isSplit(host, model, options.hub)) throw noHashOfParts(model);
+  const url = storedName(host, model, options.hub);
   if (url !== null && host.indexedDB) {
     try {
       return await openStored(host, host.indexedDB, model, url, options);
@@ -62,6 +63,13 @@ export async function openWeights<G extends { readonly headerBytes: number }>(
     await source.close();
     throw error;
   }
+}
+
+function noHashOfParts(model: ModelSource): RequestError {
+  const name = typeof model === 'string' || model instanceof URL ? String(model) : 'The model';
+  return new RequestError('request/invalid', `${name} is split: no one SHA-256 is that of all its parts.`, {
+    remedy: 'Leave out `sha256`, or load a model of one file.',
+  });
 }
 
 async function openLocal<G extends { readonly headerBytes: number }>(

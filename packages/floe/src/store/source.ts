@@ -29,8 +29,11 @@ export interface ReadOptions {
   readonly into?: Uint8Array | undefined;
 }
 
-/** What a person may name as a model: a URL, a `File`/`Blob`, or a path (in Node). */
-export type ModelSource = string | URL | Blob | { readonly path: string };
+/**
+ * What a person may name as a model: a URL, a hub's address (`hf:owner/repo/file.gguf`), a `File`/`Blob`, or a path (in
+ * Node). Of a split model any part's URL or path, or all its files.
+ */
+export type ModelSource = string | URL | Blob | readonly Blob[] | { readonly path: string };
 
 /** Throws unless `length` bytes from `offset` lie in the file: what a broken header asks for is never fetched. */
 export function checkRange(source: { name: string; sizeBytes: number }, offset: number, length: number): void {

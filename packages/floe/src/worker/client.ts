@@ -17,13 +17,15 @@ import type {
 } from '../api/index.ts';
 import { abortedError, orAborted, RequestError, throwIfAborted, WorkerError } from '../errors/index.ts';
 import type { DeviceOptions } from '../gpu/index.ts';
-import { type Outcome, unwrap, type WireAnswer, type WorkerFace, withoutSignal } from './protocol.ts';
+import { serveFetch } from './fetchBridge.ts';
+import { type Outcome, unwrap, type WireAnswer, type WireSource, type WorkerFace, withoutSignal } from './protocol.ts';
 
 /**
  * Opens a model and makes it ready to answer, in a worker of its own. The first time its weights come from `source`,
  * later from this origin's storage, with the network off too.
  *
- * @param source  A URL, `File` or `Blob` of a GGUF.
+ * @param source  A URL, a hub's address (`hf:owner/repo/file.gguf`, `hf:owner/repo@revision/file.gguf`), `File` or `Blob`
+ *   of a GGUF. Of a split model (`-00001-of-00003.gguf`) any part's URL, or all its files.
  * @param options.signal  Stops the load. What is stored by then stays, and the next try goes on from it.
  * @throws {GgufError} `gguf/*`: the file is broken, or of a kind Floe can't read; the message names what stood where.
  * @throws {ModelError} `model/*`: an architecture Floe can't run, or tensors that don't fit it.
@@ -33,18 +35,22 @@ import { type Outcome, unwrap, type WireAnswer, type WorkerFace, withoutSignal }
  * const model = await loadModel('https://example.org/arctic-mini-sql-q4_0.gguf');
  * for await (const chunk of model.chat.completions.create({ messages, stream: true })) show(chunk);
  */
-export async function loadModel(source: string | URL | Blob, options: LoadOptions = {}): Promise<Model> {
+export async function loadModel(
+  source: string | URL | Blob | readonly Blob[],
+  options: LoadOptions = {},
+): Promise<Model> {
   throwIfAborted(options.signal);
   const link = new WorkerLink();
   try {
-    const { signal, onProgress, onExperts, onStored, ...rest } = options;
-    const wire = source instanceof Blob ? source : new URL(source, globalThis.location?.href).href;
+    const { signal, onProgress, onExperts, onStored, fetch, ...rest } = options;
+    const wire = wireSource(source);
     const report = proxy(onProgress ?? (() => {}));
     const experts = onExperts ? proxy(onExperts) : null;
     const stored = onStored ? proxy(onStored) : null;
+    const page = fetch ? proxy(serveFetch(fetch)) : null;
     const device = (options as { device?: DeviceOptions }).device;
     const load = link.call(signal, (worker, call) =>
-      worker.load(call, wire, { ...rest, ...(device ? { device } : {}) }, report, experts, stored),
+      worker.load(call, wire, { ...rest, ...(device ? { device } : {}) }, report, experts, stored, page),
     );
     // Not for the worker's answer: it is ended below, wherever it is.
     const info = await orAborted(load, signal);
@@ -55,6 +61,12 @@ export async function loadModel(source: string | URL | Blob, options: LoadOption
     link.terminate();
     throw error;
   }
+}
+
+function wireSource(source: string | URL | Blob | readonly Blob[]): WireSource {
+  if (source instanceof Blob) return source;
+  if (typeof source === 'string' || source instanceof URL) return new URL(source, globalThis.location?.href).href;
+  return [...source];
 }
 
 let nWorkers = 0;

@@ -18,16 +18,17 @@ import type {
 } from '../api/index.ts';
 import { asFloeError, errorFromWire, errorToWire, type WireError } from '../errors/index.ts';
 import type { DeviceOptions } from '../gpu/index.ts';
+import type { FetchFace } from './fetchBridge.ts';
 
 export type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: WireError };
 
 /** Without what can't be cloned: signals and callbacks have their own way. */
-type Cloneable<T> = Omit<T, 'signal' | 'onProgress' | 'onExperts' | 'onStored' | 'stream'>;
+type Cloneable<T> = Omit<T, 'signal' | 'onProgress' | 'onExperts' | 'onStored' | 'fetch' | 'stream'>;
 export type WireLoadOptions = Cloneable<LoadOptions> & { readonly device?: DeviceOptions };
 export type WireAnswer =
   | { readonly kind: 'chat'; readonly request: Cloneable<ChatCompletionRequest> }
   | { readonly kind: 'text'; readonly request: Cloneable<TextCompletionRequest> };
-export type WireSource = string | Blob;
+export type WireSource = string | Blob | readonly Blob[];
 
 /** The worker's side. `call` names one call of the page, so that it can be aborted and, if an answer, drawn piece by piece. */
 export interface WorkerFace {
@@ -38,6 +39,8 @@ export interface WorkerFace {
     onProgress: (progress: LoadProgress) => void,
     onExperts: ((report: ExpertsReport) => void) | null,
     onStored: ((progress: StoredProgress) => void) | null,
+    /** Where the page has a `fetch` of its own. */
+    fetch: FetchFace | null,
   ): Promise<Outcome<ModelInfo>>;
   complete(call: number, answer: WireAnswer): Promise<Outcome<ChatCompletion | TextCompletion>>;
   /** Begins an answer; `next` gives its chunks, and null behind the last. An answer nobody draws from pauses. */

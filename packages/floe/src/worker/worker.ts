@@ -3,6 +3,7 @@ import { expose } from 'comlink';
 import { type ChatCompletionChunk, loadInThread, type Model } from '../api/index.ts';
 import { InternalError } from '../errors/index.ts';
 import { browserHost } from '../host/index.ts';
+import { fetchThrough } from './fetchBridge.ts';
 import { outcomeOf, type WireAnswer, type WorkerFace } from './protocol.ts';
 
 let model: Model | null = null;
@@ -34,7 +35,7 @@ function streamOf(answer: WireAnswer, signal: AbortSignal): AsyncIterable<ChatCo
 }
 
 const face: WorkerFace = {
-  load: (call, source, options, onProgress, onExperts, onStored) =>
+  load: (call, source, options, onProgress, onExperts, onStored, fetch) =>
     outcomeOf(() =>
       abortable(call, async (signal) => {
         model = await loadInThread(browserHost(), source, {
@@ -43,6 +44,8 @@ const face: WorkerFace = {
           onProgress,
           ...(onExperts ? { onExperts } : {}),
           ...(onStored ? { onStored } : {}),
+          // Proxied: each of its functions answers with a promise.
+          ...(fetch ? { fetch: fetchThrough(fetch as Parameters<typeof fetchThrough>[0]) } : {}),
         });
         return model.info;
       }),

@@ -8,8 +8,15 @@ import { sequentialSource } from './sequential.ts';
 
 export interface HttpOptions {
   readonly signal?: AbortSignal;
-  /** Sent with each request, for hosts that want a token. Across origins each one costs a preflight. */
+  /**
+   * Sent with each request, for hosts that want a token. Across origins each one costs a preflight. Where a host leads on
+   * to another origin, `fetch` itself decides what goes there: `Authorization` does not.
+   */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Stands in for the platform's `fetch`. */
+  readonly fetch?: ((url: string, init?: RequestInit) => Promise<Response>) | undefined;
+  /** Where `hf:` addresses lead; https://huggingface.co by itself. */
+  readonly hub?: string | undefined;
   /** Bytes of the first request, which learns size and version and brings the header with it. */
   readonly probeBytes?: number;
 }

@@ -5,26 +5,82 @@ import type { ByteSource, ModelSource } from '../source.ts';
 import { openBlob } from './blob.ts';
 import { openFile } from './file.ts';
 import { type HttpOptions, nameOf, openHttp } from './http.ts';
+import { hubUrl, isHubAddress } from './hub.ts';
+import { openSplit, partNames } from './split.ts';
 
 export type { HttpOptions } from './http.ts';
 
-/** Opens a source. Of a URL it costs one request, which brings the file's first MiB with it. */
+/**
+ * Opens a source. Of a URL it costs one request, which brings the file's first MiB with it; of a split model's URL or
+ * path that for each part.
+ */
 export async function openSource(host: Host, source: ModelSource, options: HttpOptions = {}): Promise<ByteSource> {
   if (source instanceof Blob) return openBlob(source);
-  const url = remoteUrl(host, source);
-  if (url) return openHttp(host, url, options);
-  return openFile(host, pathOf(source as Exclude<ModelSource, Blob>));
+  if (isBlobs(source)) return openBlobs(host, source, options.signal);
+  const url = remoteUrl(host, source, options.hub);
+  if (url) {
+    const from = options.fetch ? { ...host, fetch: options.fetch } : host;
+    const parts = partNames(url.pathname);
+    if (!parts) return openHttp(from, url, options);
+    return openSplit(
+      host,
+      parts.length,
+      (index) => openHttp(from, withPath(url, parts[index]!), options),
+      options.signal,
+    );
+  }
+  const path = pathOf(source);
+  const parts = partNames(path);
+  if (!parts) return openFile(host, path);
+  return openSplit(host, parts.length, (index) => openFile(host, parts[index]!), options.signal);
 }
 
-/** The name under which a source's records are kept: its URL without query and fragment. Null: it is never stored. */
-export function storedName(host: Host, source: ModelSource): string | null {
-  if (source instanceof Blob) return null;
-  const url = remoteUrl(host, source);
-  return url && url.protocol !== 'blob:' && url.protocol !== 'data:' ? nameOf(url) : null;
+/**
+ * The name under which a source's records are kept: its URL without query and fragment, a split model's that of its
+ * first part. Null: it is never stored.
+ */
+export function storedName(host: Host, source: ModelSource, hub?: string): string | null {
+  if (source instanceof Blob || isBlobs(source)) return null;
+  const url = remoteUrl(host, source, hub);
+  if (!url || url.protocol === 'blob:' || url.protocol === 'data:') return null;
+  const parts = partNames(url.pathname);
+  return nameOf(parts ? withPath(url, parts[0]!) : url);
 }
+
+/** Whether the source is a split model's. */
+export function isSplit(host: Host, source: ModelSource, hub?: string): boolean {
+  if (source instanceof Blob) return false;
+  if (isBlobs(source)) return source.length > 1;
+  return partNames(remoteUrl(host, source, hub)?.pathname ?? pathOf(source)) !== null;
+}
+
+function isBlobs(source: ModelSource): source is readonly Blob[] {
+  return Array.isArray(source);
+}
+
+function openBlobs(host: Host, blobs: readonly Blob[], signal?: AbortSignal): Promise<ByteSource> {
+  const [first] = blobs;
+  if (!first) {
+    throw new RequestError('request/invalid', 'There is no file among those given.', {
+      remedy: 'Give the parts of a split model, all of them.',
+    });
+  }
+  if (blobs.length === 1) return Promise.resolve(openBlob(first));
+  return openSplit(host, blobs.length, async (index) => openBlob(blobs[index]!), signal);
+}
+
+function withPath(url: URL, path: string): URL {
+  const other = new URL(url);
+  other.pathname = path;
+  return other;
+}
+
+/** A source that is an address or a path. */
+type Named = Exclude<ModelSource, Blob | readonly Blob[]>;
 
 /** Null for a path. */
-function remoteUrl(host: Host, source: Exclude<ModelSource, Blob>): URL | null {
+function remoteUrl(host: Host, source: Named, hub?: string): URL | null {
+  if (!isPath(source) && isHubAddress(String(source))) return hubUrl(String(source), hub);
   if (source instanceof URL) return source.protocol === 'file:' ? null : source;
   if (typeof source !== 'string') return null;
   // A drive letter ('C:\…') parses as a URL whose scheme has one letter.
@@ -37,7 +93,11 @@ function remoteUrl(host: Host, source: Exclude<ModelSource, Blob>): URL | null {
   });
 }
 
-function pathOf(source: Exclude<ModelSource, Blob>): string {
+function isPath(source: Named): source is { readonly path: string } {
+  return typeof source === 'object' && 'path' in source;
+}
+
+function pathOf(source: Named): string {
   if (source instanceof URL) return decodeURIComponent(source.pathname);
   if (typeof source !== 'string') return source.path;
   return source.startsWith('file:') ? decodeURIComponent(new URL(source).pathname) : source;
