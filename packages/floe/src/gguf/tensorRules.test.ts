@@ -47,10 +47,10 @@ rule('G9: a type Floe runs, and rows of whole blocks', {
     },
     { what: 'type 9999', file: withTensor({ type: 9999 }), code: 'gguf/unsupported-type', says: /type 9999/ },
     {
-      what: 'Q4_K',
-      file: withTensor({ type: 12, ne: [256], data: new Uint8Array(144) }),
+      what: 'Q8_K',
+      file: withTensor({ type: 15, ne: [256], data: new Uint8Array(292) }),
       code: 'gguf/unsupported-type',
-      says: /"a" .*type Q4_K/,
+      says: /"a" .*type Q8_K/,
     },
     {
       what: 'a Q4_0 row of 31',
