@@ -84,16 +84,16 @@ export async function place(device: Device, file: ModelFile, choice: PlaceChoice
 
 /** Gives the slots and weights back. */
 export function unplace(device: Device, { layers, slots, tokenEmbd, output, outputNorm }: PlacedModel): void {
-  const buffers = new Set<GPUBuffer>([tokenEmbd.record.buffer, output.record.buffer, outputNorm.buffer]);
+  const buffers = new Set(buffersOf({ layers, tokenEmbd, output, outputNorm }));
   if (slots) buffers.add(slots.pageTable.buffer);
-  for (const layer of layers) {
-    for (const { buffer } of [layer.attnNorm, layer.ffnNorm, layer.experts!.norm!]) buffers.add(buffer);
-    const { attnQkv, attnOutput, mlp, experts } = layer;
-    const matrices = [...attnQkv, attnOutput, mlp!.gateUp, mlp!.down, experts!.gateInp];
-    for (const { record } of matrices) buffers.add(record.buffer);
-    for (const { view } of experts!.gateUp.pools) buffers.add(view.buffer);
-  }
   for (const buffer of buffers) device.buffers.destroy(buffer);
+}
+
+function buffersOf(part: object): GPUBuffer[] {
+  return Object.values(part).flatMap((value: unknown) => {
+    if (typeof value !== 'object' || value === null) return [];
+    return value instanceof GPUBuffer ? [value] : buffersOf(value);
+  });
 }
 
 /** Lets a model's cache live through a trace's first tokens, without the GPU's own work. */

@@ -1,8 +1,8 @@
-// x[T, modelDim] = rows `tokens` of the embedding matrix.  One invocation for 32 values.
+// x[T, modelDim] = scale · rows `tokens` of the embedding matrix.  One invocation for 32 values.
 #import "parts/weights.wgsl"
 #import <unpack>
 
-struct Params { nTokens: u32, nVocab: u32, nGroups: u32, mainBase: u32, sideBase: u32 }
+struct Params { nTokens: u32, nVocab: u32, nGroups: u32, mainBase: u32, sideBase: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(3) var<storage, read> tokens: array<u32>;        // [T]
 @group(0) @binding(4) var<storage, read_write> x: array<vec4f>;     // [T, modelDim]
@@ -13,5 +13,5 @@ fn embed(@builtin(global_invocation_id) id: vec3u) {
   let token = min(tokens[id.y], params.nVocab - 1u);
   var w = unpack(params.mainBase, params.sideBase, token * params.nGroups + id.x);
   let at = (id.y * params.nGroups + id.x) * 8u;
-  for (var i = 0u; i < 8u; i++) { x[at + i] = w.q[i] * w.d + vec4f(w.m); }
+  for (var i = 0u; i < 8u; i++) { x[at + i] = (w.q[i] * w.d + vec4f(w.m)) * params.scale; }
 }

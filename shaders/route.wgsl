@@ -1,8 +1,9 @@
 // Top-k gating.  Each expert counts how many beat it (ties: the lower id wins); the k with fewer than k are chosen, in
-// rank order.  No sort, no barrier, the same on every adapter.  Weights are exp(logit - max), the sum is the reader's.
+// rank order.  No sort, no barrier, the same on every adapter.  The sum of the weights is the reader's.
 #import <slots>
 
-struct Params { nExperts: u32, nExpertsUsed: u32, logitStride: u32, layer: u32, allStage: u32, absent: u32 }
+struct Params { nExperts: u32, nExpertsUsed: u32, nGroups: u32, nGroupsUsed: u32, logitStride: u32, layer: u32,
+  allStage: u32, absent: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> logits: array<f32>;               // [T, nExperts]
 @group(0) @binding(3) var<storage, read_write> ids: array<u32>;            // [T, nExpertsUsed]
@@ -14,6 +15,9 @@ fn ordered(value: f32) -> f32 {
   let isNaN = (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
   return select(clamp(value, -3.4028232e38, 3.4028232e38), -3.4028234e38, isNaN);
 }
+#import <gating>
+#import <bias>
+#import <choice>
 
 @compute @workgroup_size(16)
 fn route(@builtin(global_invocation_id) id: vec3u) {
@@ -21,16 +25,17 @@ fn route(@builtin(global_invocation_id) id: vec3u) {
   // A miss further up: this layer's input is not there yet.
   if (expert >= params.nExperts || behindMiss(params.allStage)) { return; }
   let row = token * params.logitStride;
-  let mine = ordered(logits[row + expert]);
+  let choice = choiceOf(row);
+  let mine = scoreOf(choice, row, expert);
   var rank = 0u; var greatest = mine;
   for (var other = 0u; other < params.nExperts; other++) {
-    let value = ordered(logits[row + other]);
+    let value = scoreOf(choice, row, other);
     if (value > mine || (value == mine && other < expert)) { rank++; }
     greatest = max(greatest, value);
   }
   if (rank >= params.nExpertsUsed) { return; }
   let at = token * params.nExpertsUsed + rank;
   ids[at] = expert;
-  routeWeights[at] = exp(max(mine - greatest, -80.0));
+  routeWeights[at] = weightOf(choice, row, expert, mine, greatest);
   place(at, expert);
 }

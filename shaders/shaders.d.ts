@@ -1,5 +1,15 @@
 // Generated from the WGSL by `pnpm gen`; a test holds it to its source.
 
+declare module '#shaders/activateExperts.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ gateUp: 'read'; gateBias: 'read'; upBias: 'read'; ids: 'read'; slots: 'read'; y: 'readWrite' }, { nVectors: 'u32'; gateUpStride: 'u32'; biasStride: 'u32'; absent: 'u32'; stage: 'u32' }, never, never>;
+  export default shader;
+}
+
+declare module '#shaders/addBranch.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ branch: 'read'; x: 'readWrite' }, { nVectors: 'u32'; gateStride: 'u32'; scale: 'f32'; stage: 'u32' }, never, 'gain'>;
+  export default shader;
+}
+
 declare module '#shaders/argmax.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ logits: 'read'; sampled: 'readWrite'; tokens: 'readWrite' }, { nVocab: 'u32'; logitStride: 'u32' }, never, never>;
   export default shader;
@@ -16,12 +26,12 @@ declare module '#shaders/attentionThread.wgsl' {
 }
 
 declare module '#shaders/combine.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ outputs: 'read'; routeWeights: 'read'; y: 'readWrite' }, { nTokens: 'u32'; nVectors: 'u32'; nExpertsUsed: 'u32'; stage: 'u32' }, never, never>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ outputs: 'read'; routeWeights: 'read'; y: 'readWrite' }, { nVectors: 'u32'; nExpertsUsed: 'u32'; renormalise: 'u32'; inverseScale: 'f32'; stage: 'u32' }, never, 'outputs'>;
   export default shader;
 }
 
 declare module '#shaders/embed.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ main: 'read'; side: 'read'; tokens: 'read'; x: 'readWrite' }, { nTokens: 'u32'; nVocab: 'u32'; nGroups: 'u32'; mainBase: 'u32'; sideBase: 'u32' }, never, 'unpack'>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ main: 'read'; side: 'read'; tokens: 'read'; x: 'readWrite' }, { nTokens: 'u32'; nVocab: 'u32'; nGroups: 'u32'; mainBase: 'u32'; sideBase: 'u32'; scale: 'f32' }, never, 'unpack'>;
   export default shader;
 }
 
@@ -32,6 +42,36 @@ declare module '#shaders/groupByExpertCooperative.wgsl' {
 
 declare module '#shaders/groupByExpertThread.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ ids: 'read'; starts: 'readWrite'; sorted: 'readWrite' }, { nPairs: 'u32'; nExperts: 'u32'; stage: 'u32' }, never, never>;
+  export default shader;
+}
+
+declare module '#shaders/groupNormCooperative.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ weight: 'read'; y: 'readWrite' }, { nTokens: 'u32'; nGroups: 'u32'; groupVectors: 'u32'; strideVectors: 'u32'; offsetVectors: 'u32'; eps: 'f32'; stage: 'u32' }, never, 'lanes'>;
+  export default shader;
+}
+
+declare module '#shaders/groupNormThread.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ weight: 'read'; y: 'readWrite' }, { nTokens: 'u32'; nGroups: 'u32'; groupVectors: 'u32'; strideVectors: 'u32'; offsetVectors: 'u32'; eps: 'f32'; stage: 'u32' }, never, never>;
+  export default shader;
+}
+
+declare module '#shaders/latentHeads.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ q: 'read'; keys: 'read'; keyRope: 'read'; values: 'read'; qkv: 'readWrite' }, { nHeads: 'u32'; plainDim: 'u32'; ropeDim: 'u32'; valueDim: 'u32'; qStride: 'u32'; kStride: 'u32'; kHeadStride: 'u32'; vStride: 'u32'; vHeadStride: 'u32'; vOffset: 'u32'; ropeStride: 'u32'; qkvStride: 'u32'; stage: 'u32' }, never, never>;
+  export default shader;
+}
+
+declare module '#shaders/latentKeys.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ main: 'read'; side: 'read'; latent: 'read'; y: 'readWrite' }, { nHeads: 'u32'; rank: 'u32'; nGroups: 'u32'; plainDim: 'u32'; latentStride: 'u32'; yStride: 'u32'; mainBase: 'u32'; sideBase: 'u32'; stage: 'u32' }, never, 'unpack'>;
+  export default shader;
+}
+
+declare module '#shaders/layerNormCooperative.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ x: 'read'; weight: 'read'; y: 'readWrite' }, { nTokens: 'u32'; modelDim: 'u32'; stride: 'u32'; eps: 'f32'; stage: 'u32' }, never, 'shift' | 'lanes'>;
+  export default shader;
+}
+
+declare module '#shaders/layerNormThread.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ x: 'read'; weight: 'read'; y: 'readWrite' }, { nTokens: 'u32'; modelDim: 'u32'; stride: 'u32'; eps: 'f32'; stage: 'u32' }, never, 'shift'>;
   export default shader;
 }
 
@@ -55,6 +95,11 @@ declare module '#shaders/matmulTile.wgsl' {
   export default shader;
 }
 
+declare module '#shaders/pointwise.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ y: 'readWrite' }, { nVectors: 'u32'; strideVectors: 'u32'; offsetVectors: 'u32'; rowVectors: 'u32'; rowStride: 'u32'; amount: 'f32'; stage: 'u32' }, never, 'change'>;
+  export default shader;
+}
+
 declare module '#shaders/rmsNormCooperative.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ x: 'read'; weight: 'read'; y: 'readWrite' }, { nTokens: 'u32'; modelDim: 'u32'; stride: 'u32'; eps: 'f32'; stage: 'u32' }, never, 'lanes'>;
   export default shader;
@@ -71,7 +116,7 @@ declare module '#shaders/ropeAppend.wgsl' {
 }
 
 declare module '#shaders/route.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ logits: 'read'; ids: 'readWrite'; routeWeights: 'readWrite' }, { nExperts: 'u32'; nExpertsUsed: 'u32'; logitStride: 'u32'; layer: 'u32'; allStage: 'u32'; absent: 'u32' }, never, 'slots'>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ logits: 'read'; ids: 'readWrite'; routeWeights: 'readWrite' }, { nExperts: 'u32'; nExpertsUsed: 'u32'; nGroups: 'u32'; nGroupsUsed: 'u32'; logitStride: 'u32'; layer: 'u32'; allStage: 'u32'; absent: 'u32' }, never, 'slots' | 'gating' | 'bias' | 'choice'>;
   export default shader;
 }
 
@@ -81,6 +126,56 @@ declare module '#shaders/sample.wgsl' {
 }
 
 declare module '#shaders/parts/attentionHead.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/bias_none.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/bias_selection.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/centered.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/change_bias.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/change_cap.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/change_clamp.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/change_scale.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/choice_all.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/choice_groups.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/choice_logits.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
 }
@@ -101,6 +196,31 @@ declare module '#shaders/parts/columns_pairs.wgsl' {
 }
 
 declare module '#shaders/parts/fault.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/gain_gate.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/gain_scale.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/gating_sigmoid.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/gating_softmax.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/groups.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
 }
@@ -135,6 +255,11 @@ declare module '#shaders/parts/output_add.wgsl' {
   export default shader;
 }
 
+declare module '#shaders/parts/output_geglu.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
 declare module '#shaders/parts/output_store.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
@@ -145,12 +270,32 @@ declare module '#shaders/parts/output_swiglu.wgsl' {
   export default shader;
 }
 
+declare module '#shaders/parts/outputs_biased.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/outputs_plain.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
 declare module '#shaders/parts/pairs_halves.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
 }
 
 declare module '#shaders/parts/pairs_interleaved.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/shift_bias.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/shift_none.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
 }

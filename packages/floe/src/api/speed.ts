@@ -61,7 +61,7 @@ const LAYER_MS = 0.2;
 
 /** Milliseconds of one token where nothing has to come: the GPU reads what the token uses. */
 export function baseMs(plan: ModelPlan, rates: PlanRates): number {
-  const heads = [plan.output ?? plan.tokenEmbd, plan.outputNorm];
+  const heads = [plan.output ?? plan.tokenEmbd, plan.outputNorm.weight];
   return READ_BACK_MS + SUBMIT_MS + plan.shape.nLayers * layerMs(costsOf(plan, rates, 0)) + gpuMs(heads, rates);
 }
 
@@ -138,7 +138,7 @@ function costsOf(plan: ModelPlan, rates: PlanRates, secondsPerByte: number): Lay
   const expertBytes = meanExpertBytes(plan);
   const { nLayers, nExpertsUsed } = plan.shape;
   const dense = plan.layers.flatMap(({ experts: _, ...rest }) => denseRecords(rest));
-  const routers = plan.layers.flatMap(({ experts }) => (experts ? [experts.gateInp] : []));
+  const routers = plan.layers.flatMap(({ experts }) => (experts ? [experts.gateInp.weight] : []));
   return {
     denseMs: gpuMs(dense, rates) / nLayers,
     expertsMs: ((nExpertsUsed * expertBytes) / rates.gpu) * 1000,

@@ -1,4 +1,6 @@
 import combineWgsl from '#shaders/combine.wgsl';
+import outputsBiased from '#shaders/parts/outputs_biased.wgsl';
+import outputsPlain from '#shaders/parts/outputs_plain.wgsl';
 import type { BufferView, Recorder } from '../gpu/index.ts';
 import { rowStride } from '../quant/index.ts';
 import type { Route } from './matmul.ts';
@@ -11,16 +13,37 @@ export interface CombineArgs {
   readonly y: BufferView;
   readonly nTokens: number;
   readonly modelDim: number;
+  /** [nExperts, modelDim], added to what each expert said; default: none. */
+  readonly bias?: BufferView | null;
+  /** Whether weights are divided by their sum; default: they are. */
+  readonly renormalise?: boolean;
+  /** Of what is added; default 1. */
+  readonly scale?: number;
   readonly stage: number;
 }
 
-/** y[T, modelDim] += Σ_rank w · output / Σ_rank w, in rank order: the same bits wherever the experts lie. */
+/**
+ * y[T, modelDim] += scale · Σ_rank w · (output + bias) / Σ_rank w, in rank order: the same bits wherever the experts lie.
+ * Without `renormalise`, no division; a sum below 2⁻¹⁴ counts as that.
+ */
 export function combine(rec: Recorder, a: CombineArgs): void {
   const nVectors = rowStride(a.modelDim) / 4;
   rec.dispatch({
     shader: combineWgsl,
-    bindings: { outputs: a.outputs, routeWeights: a.route.weights, y: a.y },
-    params: { nTokens: a.nTokens, nVectors, nExpertsUsed: a.route.nExpertsUsed, stage: a.stage },
+    parts: { outputs: a.bias ? outputsBiased : outputsPlain },
+    bindings: {
+      outputs: a.outputs,
+      routeWeights: a.route.weights,
+      y: a.y,
+      ...(a.bias ? { ids: a.route.ids, downBias: a.bias } : {}),
+    },
+    params: {
+      nVectors,
+      nExpertsUsed: a.route.nExpertsUsed,
+      renormalise: (a.renormalise ?? true) ? 1 : 0,
+      inverseScale: 1 / (a.scale ?? 1),
+      stage: a.stage,
+    },
     workgroups: [Math.ceil(nVectors / 16), a.nTokens],
   });
 }

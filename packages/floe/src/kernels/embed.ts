@@ -3,8 +3,20 @@ import type { BufferView, Recorder } from '../gpu/index.ts';
 import { GROUP_ELEMENTS, rowStride } from '../quant/index.ts';
 import { type DenseMatrix, unpackParts } from './matrix.ts';
 
-/** x[T, modelDim] = rows `tokens[T]` of `w` [nVocab, modelDim], unpacked. */
-export function embed(rec: Recorder, a: { tokens: BufferView; w: DenseMatrix; x: BufferView; nTokens: number }): void {
+export interface EmbedArgs {
+  /** [T] ids. */
+  readonly tokens: BufferView;
+  /** [nVocab, modelDim]. */
+  readonly w: DenseMatrix;
+  /** [T, modelDim]. */
+  readonly x: BufferView;
+  readonly nTokens: number;
+  /** Default 1. */
+  readonly scale?: number;
+}
+
+/** x[T, modelDim] = scale · rows `tokens[T]` of `w`, unpacked. */
+export function embed(rec: Recorder, a: EmbedArgs): void {
   const nGroups = rowStride(a.w.rowElements) / GROUP_ELEMENTS;
   rec.dispatch({
     shader: embedWgsl,
@@ -15,6 +27,7 @@ export function embed(rec: Recorder, a: { tokens: BufferView; w: DenseMatrix; x:
       nGroups,
       mainBase: a.w.mainOffset / 16,
       sideBase: a.w.sideOffset / 4,
+      scale: a.scale ?? 1,
     },
     parts: { unpack: unpackParts[a.w.format] },
     workgroups: [Math.ceil(nGroups / 16), a.nTokens],

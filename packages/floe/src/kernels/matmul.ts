@@ -5,6 +5,7 @@ import columnsDense from '#shaders/parts/columns_dense.wgsl';
 import columnsGrouped from '#shaders/parts/columns_grouped.wgsl';
 import columnsPairs from '#shaders/parts/columns_pairs.wgsl';
 import outputAdd from '#shaders/parts/output_add.wgsl';
+import outputGeglu from '#shaders/parts/output_geglu.wgsl';
 import outputStore from '#shaders/parts/output_store.wgsl';
 import outputSwiglu from '#shaders/parts/output_swiglu.wgsl';
 import type { BufferView, Device, Recorder, ShaderPart } from '../gpu/index.ts';
@@ -13,12 +14,13 @@ import { lanesPart, setsPerWorkgroup } from './lanes.ts';
 import { type DenseMatrix, type ExpertMatrix, type Matrix, unpackParts } from './matrix.ts';
 
 /** What becomes of W · x: stored, added to y, or taken as gate stacked over up (then y has half the rows of W). */
-export type MatmulOutput = 'store' | 'add' | 'swiglu';
+export type MatmulOutput = 'store' | 'add' | 'swiglu' | 'geglu';
 
 const outputParts: Readonly<Record<MatmulOutput, ShaderPart>> = {
   store: outputStore,
   add: outputAdd,
   swiglu: outputSwiglu,
+  geglu: outputGeglu,
 };
 
 export interface MatmulArgs {
@@ -199,7 +201,8 @@ interface Recording {
 
 function record(rec: Recorder, shape: MatmulShape, r: Recording): void {
   const { w, route } = r;
-  const nOut = r.output === 'swiglu' ? w.nRows / 2 : w.nRows;
+  const isGated = r.output === 'swiglu' || r.output === 'geglu';
+  const nOut = isGated ? w.nRows / 2 : w.nRows;
   const params = {
     nOut,
     nRows: w.nRows,
@@ -219,7 +222,7 @@ function record(rec: Recorder, shape: MatmulShape, r: Recording): void {
     stage: r.stage,
   };
   const parts = { unpack: unpackParts[w.format], columns: r.columns, output: outputParts[r.output] };
-  const sets = Math.ceil(nOut / (r.output === 'swiglu' ? shape.ROWS / 2 : shape.ROWS));
+  const sets = Math.ceil(nOut / (isGated ? shape.ROWS / 2 : shape.ROWS));
   const { ROWS, COLUMNS } = shape;
   const common = { bindings: r.bindings, params };
   switch (shape.kernel) {

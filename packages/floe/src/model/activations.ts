@@ -1,7 +1,7 @@
 import { BINDING_ALIGNMENT, type BufferView, type Device, roundUp, whole } from '../gpu/index.ts';
 import { NO_FAULT, type Route } from '../kernels/index.ts';
 import { rowStride } from '../quant/index.ts';
-import type { ModelShape } from './architecture.ts';
+import type { ModelDescription, ModelShape } from './architecture.ts';
 import type { ModelPlan } from './plan.ts';
 
 /** How many rows each buffer of a runner has. They are of the model and its context, never of a memory budget. */
@@ -29,6 +29,11 @@ export interface Activations {
   readonly q: BufferView;
   readonly attn: BufferView;
   readonly ff: BufferView;
+  /** [T, modelDim] what is changed before it is added to the residual stream; null where nothing is. */
+  readonly branch: BufferView | null;
+  /** [T, 1]; null where no MLP has a gate. */
+  readonly mlpGate: BufferView | null;
+  readonly latent: LatentActivations | null;
   readonly expertIn: BufferView;
   readonly routerLogits: BufferView;
   /** Rows of the residual stream whose logits are wanted [logitRows, modelDim]. */
@@ -38,6 +43,19 @@ export interface Activations {
   /** Null where the model has no experts. */
   readonly experts: ExpertActivations | null;
   destroy(): void;
+}
+
+/** Between a layer's input and the heads of latent attention. */
+export interface LatentActivations {
+  /** [T, queryRank] and [T, nHeads, headDim]. */
+  readonly query: BufferView;
+  readonly heads: BufferView;
+  /** [T, rank] and [T, ropeDim]. */
+  readonly vector: BufferView;
+  readonly rope: BufferView;
+  /** [T, nHeads, plainDim], with each head's value behind it where one matrix makes both, and [T, nHeads, valueDim]. */
+  readonly keys: BufferView;
+  readonly values: BufferView;
 }
 
 export interface ExpertActivations {
@@ -63,6 +81,8 @@ export interface SpanActivations {
   readonly x: BufferView;
   readonly expertIn: BufferView;
   readonly route: Route;
+  /** [span · k, gate | up]; null where one kernel multiplies and activates. */
+  readonly expertGateUp: BufferView | null;
   /** [span · k, expertDim] and [span · k, modelDim]. */
   readonly expertH: BufferView;
   readonly expertOut: BufferView;
@@ -95,6 +115,7 @@ export function activationBytes(plan: ModelPlan, sizes: StepSizes): Readonly<Rec
     headIn: rows(modelDim, logitRows),
     logits: rows(nVocab, logitRows),
     fault: values(1),
+    ...partsBytes(plan.description, rows),
   };
   if (shape.nRoutedLayers === 0) return common;
   return {
@@ -111,9 +132,35 @@ export function activationBytes(plan: ModelPlan, sizes: StepSizes): Readonly<Rec
     spanSlots: values(nPairs),
     starts: values(nExperts + 1),
     sorted: values(nPairs),
+    ...(hasClampedExperts(plan.description) ? { expertGateUp: rows(2 * expertDim, nPairs) } : {}),
     expertH: rows(expertDim, nPairs),
     expertOut: rows(modelDim, nPairs),
   };
+}
+
+/** Of what not every model has. */
+function partsBytes(description: ModelDescription, rows: (dim: number) => number): Record<string, number> {
+  const { shape, norms, attention, layers, residualScale } = description;
+  const { modelDim, nHeads, headDim, valueDim, ropeDim } = shape;
+  const hasGate = layers.some(({ mlp }) => mlp?.gated);
+  const hasBranch = hasGate || residualScale !== 1 || norms.afterAttention !== null || norms.afterFeedForward !== null;
+  const { latent } = attention;
+  return {
+    ...(hasBranch ? { branch: rows(modelDim) } : {}),
+    ...(hasGate ? { mlpGate: rows(1) } : {}),
+    ...(latent && {
+      latentQuery: rows(latent.queryRank ?? 1),
+      latentHeads: rows(nHeads * headDim),
+      latentVector: rows(latent.rank),
+      latentRope: rows(ropeDim),
+      latentKeys: rows(nHeads * (latent.plainDim + valueDim)),
+      latentValues: rows(nHeads * valueDim),
+    }),
+  };
+}
+
+function hasClampedExperts({ layers }: ModelDescription): boolean {
+  return layers.some(({ experts }) => experts?.activation === 'swigluClamped');
 }
 
 /** Values of a token's q, k and v, side by side. */
@@ -130,6 +177,7 @@ export function makeActivations(device: Device, plan: ModelPlan, sizes: StepSize
     ]),
   );
   const view = (name: string) => made.get(name)!;
+  const optional = (name: string) => made.get(name) ?? null;
   device.write(view('fault').buffer, 0, new Uint8Array(new Uint32Array([NO_FAULT]).buffer));
   return {
     sizes,
@@ -144,19 +192,33 @@ export function makeActivations(device: Device, plan: ModelPlan, sizes: StepSize
     q: view('q'),
     attn: view('attn'),
     ff: view('ff'),
+    branch: optional('branch'),
+    mlpGate: optional('mlpGate'),
+    latent: plan.description.attention.latent && {
+      query: view('latentQuery'),
+      heads: view('latentHeads'),
+      vector: view('latentVector'),
+      rope: view('latentRope'),
+      keys: view('latentKeys'),
+      values: view('latentValues'),
+    },
     expertIn: view('expertIn'),
     routerLogits: view('routerLogits'),
     headIn: view('headIn'),
     logits: view('logits'),
     fault: view('fault'),
-    experts: plan.shape.nRoutedLayers === 0 ? null : expertActivations(plan, view),
+    experts: plan.shape.nRoutedLayers === 0 ? null : expertActivations(plan, view, optional('expertGateUp')),
     destroy: () => {
       for (const { buffer } of made.values()) device.buffers.destroy(buffer);
     },
   };
 }
 
-function expertActivations(plan: ModelPlan, view: (name: string) => BufferView): ExpertActivations {
+function expertActivations(
+  plan: ModelPlan,
+  view: (name: string) => BufferView,
+  expertGateUp: BufferView | null,
+): ExpertActivations {
   const { nRoutedLayers: nLayers, nExperts, nExpertsUsed } = plan.shape;
   const routing = view('routing');
   const part = roundUp(nExpertsUsed * 4, BINDING_ALIGNMENT);
@@ -187,6 +249,7 @@ function expertActivations(plan: ModelPlan, view: (name: string) => BufferView):
       x: view('spanX'),
       expertIn: view('spanExpertIn'),
       route: { ...shared, ids: view('spanIds'), weights: view('spanWeights'), slots: view('spanSlots') },
+      expertGateUp,
       expertH: view('expertH'),
       expertOut: view('expertOut'),
     },

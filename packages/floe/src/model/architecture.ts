@@ -127,7 +127,7 @@ export interface MlpDescription {
   /** Behind the stems of its tensors: '_shexp' where it is an expert that all tokens share. */
   readonly suffix: '' | '_shexp';
   readonly dim: number;
-  readonly activation: Activation;
+  readonly activation: Exclude<Activation, 'swigluClamped'>;
   /** What it says is multiplied by sigmoid(gate · x). */
   readonly gated: boolean;
 }

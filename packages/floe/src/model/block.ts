@@ -1,11 +1,14 @@
 /** One layer's walk over its kernels. Which of these parts it has, its weights say: none of them asks for a name. */
 import type { BufferView, Recorder } from '../gpu/index.ts';
-import { attention, denseStage, matmul, type PagedSlots, type Route, ropeAppend, route } from '../kernels/index.ts';
+import { denseStage, matmul, type PagedSlots, type Route } from '../kernels/index.ts';
 import type { KvCache } from '../kv/index.ts';
-import { rowStride } from '../quant/index.ts';
 import type { Activations } from './activations.ts';
-import { norm } from './norm.ts';
-import type { PlacedLayer, PlacedModel } from './place.ts';
+import { attend } from './attend.ts';
+import { norm, type Staged } from './norm.ts';
+import type { PlacedModel } from './place.ts';
+import type { PlacedLayer } from './placeLayer.ts';
+import { routeTokens } from './router.ts';
+import { addToStream } from './stream.ts';
 
 /** Everything a layer's parts need, by name. */
 export interface LayerStep {
@@ -18,20 +21,24 @@ export interface LayerStep {
   readonly kv: KvCache;
   readonly s: Activations;
   readonly nTokens: number;
-  /** Where routes go, and where slots are looked up; null without experts. */
-  readonly routing: { readonly route: Route; readonly slots: PagedSlots | 'later' } | null;
+}
+
+/** Where routes go, and where slots are looked up. */
+export interface Routing {
+  readonly route: Route;
+  readonly slots: PagedSlots | 'later';
 }
 
 /**
  * Up to the choice of experts, which is the last dispatch: x += attention(x), then a norm of x; or, where experts read
  * the layer's input, a norm of that alone, so that an absent one loads while attention and the MLP run.
  */
-export function chooseExperts(step: LayerStep): void {
+export function chooseExperts(step: LayerStep, routing: Routing): void {
   const { w, s } = step;
   const early = w.experts!.norm;
   if (!early) attend(step);
   norm(staged(step), s.x, early ?? w.ffnNorm, s.expertIn); // [T, modelDim]
-  routeTokens(step);
+  routeTokens(staged(step), w, { ...routing, x: s.expertIn, logits: s.routerLogits, layer: step.routedLayer }); // [T, k]
 }
 
 /** What of the layer needs no experts and was not there yet: x += attention(x), x += mlp(x). */
@@ -45,50 +52,17 @@ export function restOfLayer(step: LayerStep): void {
   mlp(step, isAttended ? s.expertIn : s.h);
 }
 
-/** x += Wo · attention(norm(x)). */
-function attend(step: LayerStep): void {
-  const { rec, model, layer, w, kv, s, nTokens } = step;
-  const { shape, description } = model.plan;
-  const stage = denseStage(step.routedLayer);
-  const common = { shape, qStride: rowStride(shape.nHeads * shape.headDim), nCacheSlots: kv.nSlots, nTokens, stage };
-  norm(staged(step), s.x, w.attnNorm, s.h); // [T, modelDim]
-  let yOffset = 0;
-  for (const part of w.attnQkv) {
-    matmul(rec, { x: s.h, w: part, y: s.qkv, nTokens, yStride: s.qkvStride, yOffset, stage }); // [T, q | k | v]
-    yOffset += part.nRows;
-  }
-  ropeAppend(rec, {
-    ...common,
-    ...kv.at(layer),
-    qkv: s.qkv,
-    angles: s.angles,
-    cacheSlots: s.cacheSlots,
-    q: s.q, // [T, nHeads, headDim]
-    pairs: description.rope.pairs,
-    ropeDim: shape.ropeDim,
-    qkvStride: s.qkvStride,
-  });
-  const { scale } = description.attention;
-  attention(rec, { ...common, ...kv.at(layer), q: s.q, nKeys: s.nKeys, y: s.attn, scale }); // [T, nHeads, headDim]
-  matmul(rec, { x: s.attn, w: w.attnOutput, y: s.x, output: 'add', nTokens, stage }); // [T, modelDim]
+/** x += Wdown · activation(h). */
+function mlp(step: LayerStep, h: BufferView): void {
+  const { rec, w, s, nTokens } = step;
+  const { gateUp, down, gate } = w.mlp!;
+  const { stage } = staged(step);
+  const { activation } = w.description.mlp!;
+  matmul(rec, { x: h, w: gateUp, y: s.ff, output: activation, nTokens, stage }); // [T, ffDim]
+  if (gate) matmul(rec, { x: h, w: gate, y: s.mlpGate!, nTokens, stage }); // [T, 1]
+  addToStream(step, s.ff, down, { after: w.afterFeedForward, gate: gate && s.mlpGate }); // [T, modelDim]
 }
 
-/** x += Wdown · swiglu(h). */
-function mlp({ rec, routedLayer, w, s, nTokens }: LayerStep, h: BufferView): void {
-  const stage = denseStage(routedLayer);
-  matmul(rec, { x: h, w: w.mlp!.gateUp, y: s.ff, output: 'swiglu', nTokens, stage }); // [T, ffDim]
-  matmul(rec, { x: s.ff, w: w.mlp!.down, y: s.x, output: 'add', nTokens, stage }); // [T, modelDim]
-}
-
-/** Chooses experts from `s.expertIn`. */
-function routeTokens({ rec, model, routedLayer, w, s, nTokens, routing }: LayerStep): void {
-  const { nExperts } = model.plan.shape;
-  const stage = denseStage(routedLayer);
-  matmul(rec, { x: s.expertIn, w: w.experts!.gateInp, y: s.routerLogits, nTokens, stage }); // [T, nExperts]
-  const logitStride = rowStride(nExperts);
-  route(rec, { ...routing!, logits: s.routerLogits, logitStride, layer: routedLayer, nTokens }); // [T, k]
-}
-
-function staged(step: LayerStep) {
+function staged(step: LayerStep): LayerStep & Staged {
   return { ...step, stage: denseStage(step.routedLayer) };
 }

@@ -12,7 +12,7 @@ import type {
   RopeTable,
   RouterDescription,
 } from './architecture.ts';
-import { type Hyperparameters, unsupported } from './hyperparameters.ts';
+import type { Hyperparameters } from './hyperparameters.ts';
 import { ropeTable } from './ropeScaling.ts';
 
 /** The sizes that stand in every file under the same keys. */
@@ -115,6 +115,11 @@ export function expertLength(meta: Hyperparameters): number | undefined {
   return meta.optionalU32('expert_feed_forward_length', DIMS);
 }
 
+/** `expert_shared_feed_forward_length`. */
+export function sharedLength(meta: Hyperparameters): number | undefined {
+  return meta.optionalU32('expert_shared_feed_forward_length', DIMS);
+}
+
 export function mlpOf(dim: number, own: Partial<MlpDescription> = {}): MlpDescription {
   return { suffix: '', dim, activation: 'swiglu', gated: false, ...own };
 }
@@ -131,9 +136,4 @@ export function expertsOf(
 ): ExpertsDescription {
   const standard: RouterDescription = { gating: 'softmax', renormalise: true, scale: 1, groups: null };
   return { reads: 'attended', activation: 'swiglu', router: { ...standard, ...router }, ...own };
-}
-
-/** For architectures that mean nothing without experts. */
-export function requireExperts({ nExperts }: Sizes, name: string): void {
-  if (nExperts === 0) throw unsupported(`no experts, though it is a ${name}`);
 }

@@ -1,12 +1,13 @@
 /** A layer's experts: what each chosen one says, and what is added of it. */
 import type { BufferView, Recorder } from '../gpu/index.ts';
-import { combine, denseStage, expertMatmul, matmul, type Route, route } from '../kernels/index.ts';
-import { rowStride } from '../quant/index.ts';
+import { activateExperts, combine, denseStage, expertMatmul, type Route } from '../kernels/index.ts';
 import type { Activations } from './activations.ts';
 import type { LayerStep } from './block.ts';
 import { norm } from './norm.ts';
-import type { PlacedLayer, PlacedModel } from './place.ts';
+import type { PlacedModel } from './place.ts';
+import type { PlacedLayer } from './placeLayer.ts';
 import { routedLayers } from './plan.ts';
+import { routeTokens } from './router.ts';
 
 export interface ExpertStep {
   readonly rec: Recorder;
@@ -20,30 +21,49 @@ export interface ExpertStep {
 
 /** Of each token, what each of its experts says, by rank: those whose slot is known, the others are left as they were. */
 export function multiplyExperts(step: ExpertStep & { readonly expertIn: BufferView }): void {
-  const { rec, s, w, route, nTokens, stage, expertIn } = step;
-  const { gateUp, down } = w.experts!;
-  const { expertH, expertOut } = s.experts!.span;
-  const common = { route, nTokens, stage };
-  expertMatmul(rec, { ...common, x: expertIn, w: gateUp, y: expertH, sharedInput: true, output: 'swiglu' }); // [T · k, expertDim]
-  expertMatmul(rec, { ...common, x: expertH, w: down, y: expertOut, sharedInput: false }); // [T · k, modelDim]
+  const { rec, model, s, w, route, nTokens, stage, expertIn } = step;
+  const { gateUp, down, biases } = w.experts!;
+  const { expertGateUp, expertH, expertOut } = s.experts!.span;
+  const { activation } = w.description.experts!;
+  const at = { route, nTokens, stage };
+  const first = { ...at, x: expertIn, w: gateUp, sharedInput: true };
+  if (activation !== 'swigluClamped') {
+    expertMatmul(rec, { ...first, y: expertH, output: activation }); // [T · k, expertDim]
+  } else {
+    const { expertDim } = model.plan.shape;
+    const [gateBias, upBias] = [biases!.gate, biases!.up];
+    expertMatmul(rec, { ...first, y: expertGateUp! }); // [T · k, gate | up]
+    activateExperts(rec, { ...at, gateUp: expertGateUp!, gateBias, upBias, y: expertH, expertDim }); // [T · k, expertDim]
+  }
+  expertMatmul(rec, { ...at, x: expertH, w: down, y: expertOut, sharedInput: false }); // [T · k, modelDim]
 }
 
-/** x += Σ weight · expert. */
+/** x += residualScale · Σ weight · expert. */
 export function combineExperts(step: ExpertStep & { readonly x: BufferView }): void {
-  const { rec, model, s, route, nTokens, stage, x } = step;
-  const { modelDim } = model.plan.shape;
-  combine(rec, { outputs: s.experts!.span.expertOut, route, y: x, nTokens, modelDim, stage }); // [T, modelDim]
+  const { rec, model, s, w, route, nTokens, stage, x } = step;
+  const { shape, description } = model.plan;
+  const { renormalise, scale } = w.description.experts!.router;
+  combine(rec, {
+    outputs: s.experts!.span.expertOut,
+    bias: w.experts!.biases?.down ?? null,
+    route,
+    y: x, // [T, modelDim]
+    nTokens,
+    modelDim: shape.modelDim,
+    renormalise,
+    scale: scale * description.residualScale,
+    stage,
+  });
 }
 
 /** A later layer's router on the residual stream as it is now: what it will choose, if not too much is added till then. */
-export function guessRoutes({ rec, model, routedLayer, s, nTokens }: LayerStep, ahead: number): void {
+export function guessRoutes(step: LayerStep, ahead: number): void {
+  const { model, routedLayer, s } = step;
   const w = routedLayers(model.layers)[routedLayer + ahead];
   if (!w) return;
-  const stage = denseStage(routedLayer);
+  const staged = { ...step, stage: denseStage(routedLayer) };
   const { guessRoutes, guessLogits } = s.experts!;
-  norm({ rec, model, nTokens, stage }, s.x, w.experts.norm ?? w.ffnNorm, s.h); // [1, modelDim]
-  matmul(rec, { x: s.h, w: w.experts.gateInp, y: guessLogits, nTokens, stage }); // [1, nExperts]
-  const logitStride = rowStride(model.plan.shape.nExperts);
+  norm(staged, s.x, w.experts.norm ?? w.ffnNorm, s.h); // [1, modelDim]
   const to = { route: guessRoutes[routedLayer]!, slots: 'later', layer: routedLayer } as const;
-  route(rec, { ...to, logits: guessLogits, logitStride, nTokens }); // [1, k]
+  routeTokens(staged, w, { ...to, x: s.h, logits: guessLogits }); // [1, k]
 }

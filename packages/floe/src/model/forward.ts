@@ -1,6 +1,6 @@
 /** The forward pass, top to bottom: what a step dispatches, in order. T is the number of tokens of the step. */
 import type { BufferView, Recorder } from '../gpu/index.ts';
-import { denseStage, embed, expertStage, groupByExpert, lookup, matmul } from '../kernels/index.ts';
+import { denseStage, embed, expertStage, groupByExpert, lookup, matmul, scaleBy, softCap } from '../kernels/index.ts';
 import type { KvCache } from '../kv/index.ts';
 import type { Activations } from './activations.ts';
 import { chooseExperts, type LayerStep, restOfLayer } from './block.ts';
@@ -35,14 +35,14 @@ export function recordDecode(rec: Recorder, model: PlacedModel, kv: KvCache, s: 
   recordEmbedding(rec, model, s, nTokens);
   for (const [layer, w] of model.layers.entries()) {
     const routedLayer = layers.length;
-    const step: LayerStep = { rec, model, layer, routedLayer, w, kv, s, nTokens, routing: null };
+    const step: LayerStep = { rec, model, layer, routedLayer, w, kv, s, nTokens };
     if (!w.experts) {
       restOfLayer(step);
       continue;
     }
     const route = s.experts!.stepRoutes[routedLayer]!;
     const slots = { pageTable: model.slots!.pageTable, fault: s.fault };
-    chooseExperts({ ...step, routing: { route, slots } });
+    chooseExperts(step, { route, slots });
     const routedAt = rec.nRecorded - 1;
     if (guessAhead > 0) guessRoutes(step, guessAhead);
     const routed = rec.nRecorded;
@@ -70,9 +70,8 @@ export function recordChunk(
   const borders = [0];
   recordEmbedding(rec, model, s, nTokens);
   for (const [layer, w] of model.layers.entries()) {
-    const routing = w.experts && { route: s.experts!.chunkRoute, slots: 'later' as const };
-    const step: LayerStep = { rec, model, layer, routedLayer: borders.length - 1, w, kv, s, nTokens, routing };
-    if (w.experts) chooseExperts(step);
+    const step: LayerStep = { rec, model, layer, routedLayer: borders.length - 1, w, kv, s, nTokens };
+    if (w.experts) chooseExperts(step, { route: s.experts!.chunkRoute, slots: 'later' });
     restOfLayer(step);
     if (w.experts) borders.push(rec.nRecorded);
   }
@@ -106,7 +105,8 @@ export function recordSpan(rec: Recorder, model: PlacedModel, s: Activations, nT
 }
 
 function recordEmbedding(rec: Recorder, model: PlacedModel, s: Activations, nTokens: number): void {
-  embed(rec, { tokens: s.tokens, w: model.tokenEmbd, x: s.x, nTokens }); // [T, modelDim]
+  const scale = model.plan.description.embeddingScale;
+  embed(rec, { tokens: s.tokens, w: model.tokenEmbd, x: s.x, nTokens, scale }); // [T, modelDim]
 }
 
 /** Records logits [nRows, nVocab] of rows of the residual stream behind the last layer. */
@@ -115,4 +115,9 @@ export function recordHead(rec: Recorder, model: PlacedModel, s: Activations, x:
   const stage = denseStage(model.plan.shape.nRoutedLayers);
   norm({ rec, model, nTokens: nRows, stage }, x, model.outputNorm, s.h); // [nRows, modelDim]
   matmul(rec, { x: s.h, w: model.output, y: s.logits, nTokens: nRows, stage }); // [nRows, nVocab]
+  const { nVocab, description } = model.plan;
+  const { logitScale, logitSoftCap } = description;
+  const at = { y: s.logits, nTokens: nRows, dim: nVocab, stage };
+  if (logitScale !== 1) scaleBy(rec, logitScale, at);
+  if (logitSoftCap !== null) softCap(rec, logitSoftCap, at);
 }

@@ -1,14 +1,25 @@
 import type { BufferView, Recorder } from '../gpu/index.ts';
-import { rmsNorm } from '../kernels/index.ts';
+import { layerNorm, rmsNorm } from '../kernels/index.ts';
 import type { PlacedModel } from './place.ts';
+import type { Norm } from './weights.ts';
+
+/** Where and for how many tokens a dispatch is recorded. */
+export interface Staged {
+  readonly rec: Recorder;
+  readonly model: PlacedModel;
+  readonly nTokens: number;
+  readonly stage: number;
+}
 
 /** y[T, modelDim] = the model's kind of norm of x. */
 export function norm(
-  { rec, model, nTokens, stage }: { rec: Recorder; model: PlacedModel; nTokens: number; stage: number },
+  { rec, model, nTokens, stage }: Staged,
   x: BufferView,
-  weight: BufferView,
+  { weight, bias }: Norm<BufferView>,
   y: BufferView,
 ): void {
-  const { modelDim, normEps: eps } = model.plan.shape;
-  rmsNorm(rec, { x, weight, y, nTokens, modelDim, eps, stage });
+  const { shape, description } = model.plan;
+  const args = { x, weight, y, nTokens, modelDim: shape.modelDim, eps: shape.normEps, stage };
+  if (description.norm === 'rms') rmsNorm(rec, args);
+  else layerNorm(rec, { ...args, bias });
 }

@@ -1,33 +1,27 @@
-import { GgufError, throwIfAborted } from '../errors/index.ts';
+import { throwIfAborted } from '../errors/index.ts';
 import { type CachePolicy, ExpertCache, ExpertSlots, type SlotClass } from '../experts/index.ts';
 import { type BufferView, type Device, whole } from '../gpu/index.ts';
-import type { DenseMatrix, ExpertMatrix } from '../kernels/index.ts';
+import type { DenseMatrix } from '../kernels/index.ts';
 import type { RecordPlan, Urgency } from '../store/index.ts';
 import { expertSizes } from './budget.ts';
+import { type PlacedLayer, placeLayer, requireF32, Views } from './placeLayer.ts';
 import { type ModelPlan, routedLayers } from './plan.ts';
-import type { LayerPlan, LayerWeights } from './planLayer.ts';
 import { isExpertRecord } from './records.ts';
 import type { RopeDivisors } from './rope.ts';
+import type { Norm } from './weights.ts';
 
 /** A model whose weights are on the GPU. */
 export interface PlacedModel {
   readonly plan: ModelPlan;
   readonly tokenEmbd: DenseMatrix;
   readonly layers: readonly PlacedLayer[];
-  readonly outputNorm: BufferView;
+  readonly outputNorm: Norm<BufferView>;
   readonly output: DenseMatrix;
   readonly slots: ExpertSlots | null;
   /** Who sees that experts are there when they are wanted; null where the model has none. */
   readonly experts: ExpertCache | null;
   readonly ropeDivisors: RopeDivisors;
 }
-
-export type PlacedLayer = LayerWeights<
-  DenseMatrix,
-  readonly DenseMatrix[],
-  BufferView,
-  { readonly gateUp: ExpertMatrix; readonly down: ExpertMatrix }
->;
 
 /** Where records come from: the store, or a file read in place. */
 export interface RecordReader {
@@ -115,53 +109,12 @@ function assemble(
     layers: plan.layers.map((layer) =>
       placeLayer(layer, views, slots?.poolsOf(routed.indexOf(layer as never)) ?? null),
     ),
-    outputNorm: views.vector(plan.outputNorm),
+    outputNorm: views.norm(plan.outputNorm),
     output: views.matrix(plan.output ?? plan.tokenEmbd),
     slots,
     experts,
     ropeDivisors,
   };
-}
-
-/** Records as kernels take them. */
-class Views {
-  constructor(private readonly buffers: ReadonlyMap<RecordPlan, BufferView>) {}
-
-  matrices(record: RecordPlan): DenseMatrix[] {
-    return record.matrices.map((matrix) => ({ ...matrix, record: this.buffers.get(record)! }));
-  }
-
-  matrix(record: RecordPlan): DenseMatrix {
-    return this.matrices(record)[0]!;
-  }
-
-  vector(record: RecordPlan): BufferView {
-    requireF32(record);
-    return this.buffers.get(record)!;
-  }
-}
-
-type Pools = ReturnType<ExpertSlots['poolsOf']>;
-
-function placeLayer(plan: LayerPlan, views: Views, pools: Pools | null): PlacedLayer {
-  const { attnNorm, attnQkv, attnOutput, ffnNorm, mlp, experts } = plan;
-  return {
-    attnNorm: views.vector(attnNorm),
-    attnQkv: views.matrices(attnQkv),
-    attnOutput: views.matrix(attnOutput),
-    ffnNorm: views.vector(ffnNorm),
-    mlp: mlp && { gateUp: views.matrix(mlp.gateUp), down: views.matrix(mlp.down) },
-    experts: experts && {
-      norm: experts.norm && views.vector(experts.norm),
-      gateInp: views.matrix(experts.gateInp),
-      ...expertMatrices(experts.records[0]!, pools!),
-    },
-  };
-}
-
-function expertMatrices(record: RecordPlan, pools: Pools): { gateUp: ExpertMatrix; down: ExpertMatrix } {
-  const [gateUp, down] = record.matrices.map((matrix): ExpertMatrix => ({ ...matrix, ...pools }));
-  return { gateUp: gateUp!, down: down! };
 }
 
 async function divisorsOf({ ropeDivisors, shape }: ModelPlan, records: RecordReader): Promise<RopeDivisors> {
@@ -173,17 +126,4 @@ async function divisorsOf({ ropeDivisors, shape }: ModelPlan, records: RecordRea
   };
   const { always, short, long } = ropeDivisors;
   return { always: await read(always), short: await read(short), long: await read(long) };
-}
-
-function requireF32(record: RecordPlan): void {
-  const { format } = record.matrices[0]!;
-  if (format === 'F32') return;
-  throw new GgufError(
-    'gguf/unsupported-type',
-    `${record.key} is ${format}; norms and frequencies are F32 in every GGUF.`,
-    {
-      remedy: 'Convert the model again with a current converter.',
-      details: { tensor: record.key, type: format },
-    },
-  );
 }

@@ -10,6 +10,7 @@ import { type LayerPlan, planLayer } from './planLayer.ts';
 import { RecordBook } from './records.ts';
 import type { RopeDivisors } from './rope.ts';
 import { TensorShelf } from './tensors.ts';
+import type { Norm } from './weights.ts';
 
 export interface ModelPlan {
   readonly description: ModelDescription;
@@ -18,7 +19,7 @@ export interface ModelPlan {
   readonly nVocab: number;
   readonly tokenEmbd: RecordPlan;
   readonly layers: readonly LayerPlan[];
-  readonly outputNorm: RecordPlan;
+  readonly outputNorm: Norm<RecordPlan>;
   /** Null where the embedding matrix serves as output (tied). */
   readonly output: RecordPlan | null;
   /** Divisors of the rotation frequencies, read by the host (`RopeDivisors`). */
@@ -34,11 +35,11 @@ export function planModel(gguf: Gguf): ModelPlan {
   const description = describe(gguf);
   const { shape } = description;
   checkDescription(description);
-  const book = new RecordBook(new TensorShelf(gguf));
+  const book = new RecordBook(new TensorShelf(gguf), description.biases);
   const nVocab = gguf.tensors.get('token_embd.weight')?.shape[0] ?? 0;
   const globals = {
     tokenEmbd: book.weight('token_embd', [nVocab, shape.modelDim]),
-    outputNorm: book.weight('output_norm', [shape.modelDim]),
+    outputNorm: book.norm('output_norm', shape.modelDim),
     output: book.optionalWeight('output', [nVocab, shape.modelDim]),
     ropeDivisors: {
       always: book.optionalWeight('rope_freqs', [shape.ropeDim / 2]),
@@ -91,8 +92,8 @@ export function routesFromInput({ layers }: ModelPlan): boolean {
   return layers.every(({ experts }) => experts?.norm);
 }
 
-function checkDescription({ shape, layers }: ModelDescription): void {
-  const { modelDim, nHeads, nKvHeads, headDim, valueDim, ropeDim, nRoutedLayers } = shape;
+function checkDescription({ shape, layers, norms, attention }: ModelDescription): void {
+  const { modelDim, nHeads, nKvHeads, headDim, valueDim, ropeDim, nExperts, nRoutedLayers } = shape;
   const refuse = (what: string) => {
     throw new ModelError('model/shape', what, {
       remedy: 'The metadata of this file contradicts itself or is beyond what Floe runs. Download the model again.',
@@ -103,5 +104,17 @@ function checkDescription({ shape, layers }: ModelDescription): void {
   if (headDim % 4 !== 0 || headDim > 256) refuse(`Heads of ${headDim}: Floe runs multiples of 4 up to 256.`);
   if (valueDim !== headDim) refuse(`Keys of ${headDim} and values of ${valueDim}: Floe runs heads with one width.`);
   if (ropeDim % 2 !== 0) refuse(`${ropeDim} rotated dimensions: they turn in pairs.`);
+  if (ropeDim > headDim) refuse(`${ropeDim} rotated dimensions in heads of ${headDim}.`);
+  if (attention.latent && attention.latent.plainDim !== headDim - ropeDim)
+    refuse(`Latent heads of ${headDim} turn ${ropeDim}.`);
+  for (const { experts } of layers) {
+    if (!experts) continue;
+    if (nExperts === 0) refuse('Layers have experts, and there are none.');
+    if (norms.afterFeedForward) refuse('A norm behind experts: Floe runs none.');
+    const { groups } = experts.router;
+    if (groups && (groups.nGroups > 32 || nExperts % groups.nGroups !== 0)) {
+      refuse(`${nExperts} experts in ${groups.nGroups} groups: Floe runs up to 32 equal ones.`);
+    }
+  }
   if (nRoutedLayers > 0 && !layers.at(-1)!.experts) refuse('Other layers have experts, and the last one has none.');
 }

@@ -1,26 +1,10 @@
 /** The records of one layer, by its description. What a file may have or not (a bias, fused matrices) is as it is there. */
 import type { RecordPlan } from '../store/index.ts';
-import type { LayerDescription, MlpDescription, ModelDescription } from './architecture.ts';
+import type { LayerDescription, MlpDescription, ModelDescription, ModelShape } from './architecture.ts';
+import { planAttention } from './planAttention.ts';
 import { type RecordBook, sliceOf } from './records.ts';
 import type { RunnableTensor } from './tensors.ts';
-
-/** The weights of a layer, as records or as they lie on the GPU: `M` one matrix, `S` several of one input, `V` a vector. */
-export interface LayerWeights<M, S, V, E> {
-  readonly attnNorm: V;
-  /** q over k over v; several matrices where their formats differ. */
-  readonly attnQkv: S;
-  readonly attnOutput: M;
-  /** Norm before the dense MLP, or before the experts where they take its place. */
-  readonly ffnNorm: V;
-  readonly mlp: { readonly gateUp: M; readonly down: M } | null;
-  readonly experts: (RouterWeights<M, V> & E) | null;
-}
-
-export interface RouterWeights<M, V> {
-  /** Norm of the layer's input; null where `ffnNorm` feeds the experts. */
-  readonly norm: V | null;
-  readonly gateInp: M;
-}
+import type { ExpertBiases, LayerWeights } from './weights.ts';
 
 export type LayerPlan = LayerWeights<
   RecordPlan,
@@ -33,59 +17,82 @@ export type LayerPlan = LayerWeights<
 >;
 
 export function planLayer(book: RecordBook, model: ModelDescription, layer: number): LayerPlan {
-  const { modelDim, nHeads, valueDim } = model.shape;
+  const { norms, shape } = model;
   const description = model.layers[layer]!;
   const blk = `blk.${layer}`;
+  const after = (stem: string | null) => (stem === null ? null : book.norm(`${blk}.${stem}`, shape.modelDim));
   return {
-    attnNorm: book.weight(`${blk}.attn_norm`, [modelDim]),
-    attnQkv: planQkv(book, model, blk),
-    attnOutput: book.weight(`${blk}.attn_output`, [modelDim, nHeads * valueDim]),
-    ffnNorm: book.weight(`${blk}.${model.norms.beforeFeedForward}`, [modelDim]),
-    mlp: description.mlp && planMlp(book, description.mlp, modelDim, blk),
-    experts: description.experts && planExperts(book, model, description, blk),
+    description,
+    ...planAttention(book, model, blk),
+    afterAttention: after(norms.afterAttention),
+    ffnNorm: book.norm(`${blk}.${norms.beforeFeedForward}`, shape.modelDim),
+    mlp: description.mlp && planMlp(book, description.mlp, shape.modelDim, blk),
+    afterFeedForward: after(norms.afterFeedForward),
+    experts: description.experts && planExperts(book, shape, description, blk),
   };
 }
 
-function planQkv(book: RecordBook, { shape }: ModelDescription, blk: string): RecordPlan {
-  const { modelDim, nHeads, nKvHeads, headDim, valueDim } = shape;
-  return book.stack(`${blk}.attn_qkv`, [
-    book.shelf.take(`${blk}.attn_q.weight`, [nHeads * headDim, modelDim]),
-    book.shelf.take(`${blk}.attn_k.weight`, [nKvHeads * headDim, modelDim]),
-    book.shelf.take(`${blk}.attn_v.weight`, [nKvHeads * valueDim, modelDim]),
-  ]);
-}
-
-function planMlp(book: RecordBook, { suffix, dim }: MlpDescription, modelDim: number, blk: string) {
+function planMlp(book: RecordBook, { suffix, dim, gated }: MlpDescription, modelDim: number, blk: string) {
   const name = (stem: string) => `${blk}.${stem}${suffix}`;
-  const [gate, up] = ['ffn_gate', 'ffn_up'].map((stem) => book.shelf.take(`${name(stem)}.weight`, [dim, modelDim]));
   return {
-    gateUp: book.gateUp(name('ffn_gate_up'), gate!, up!),
-    down: book.weight(name('ffn_down'), [modelDim, dim]),
+    gateUp: book.gateUp(name('ffn_gate_up'), gateUpOf(book, name, dim, modelDim)),
+    down: book.linear(name('ffn_down'), [modelDim, dim]),
+    gate: gated ? book.weight(name('ffn_gate_inp'), [modelDim]) : null,
   };
 }
 
-function planExperts(book: RecordBook, { shape }: ModelDescription, { experts }: LayerDescription, blk: string) {
+/** Gate and up, or one matrix of gate over up. */
+function gateUpOf(book: RecordBook, name: (stem: string) => string, dim: number, modelDim: number): RunnableTensor[] {
+  const [gate, up] = [`${name('ffn_gate')}.weight`, `${name('ffn_up')}.weight`];
+  if (!book.shelf.has(gate)) return [book.shelf.take(up, [2 * dim, modelDim])];
+  return [book.shelf.take(gate, [dim, modelDim]), book.shelf.take(up, [dim, modelDim])];
+}
+
+function planExperts(book: RecordBook, shape: ModelShape, { experts }: LayerDescription, blk: string) {
   const { modelDim, nExperts } = shape;
   return {
-    norm: experts!.reads === 'layerInput' ? book.weight(`${blk}.ffn_norm_exps`, [modelDim]) : null,
-    gateInp: book.weight(`${blk}.ffn_gate_inp`, [nExperts, modelDim]),
+    norm: experts!.reads === 'layerInput' ? book.norm(`${blk}.ffn_norm_exps`, modelDim) : null,
+    gateInp: book.linear(`${blk}.ffn_gate_inp`, [nExperts, modelDim]),
+    selectionBias: book.optionalBias(`${blk}.exp_probs_b`, [nExperts]),
+    biases: experts!.activation === 'swigluClamped' ? planBiases(book, shape, blk) : null,
     records: planExpertRecords(book, shape, blk),
   };
 }
 
-/** The three merged tensors [nExperts, rows, K] of a layer, cut into one record for each expert. */
-function planExpertRecords(
-  book: RecordBook,
-  { nExperts, expertDim, modelDim }: ModelDescription['shape'],
-  blk: string,
-): RecordPlan[] {
-  const of = (stem: string, rows: number, row: number): readonly RunnableTensor[] => {
-    const merged = book.shelf.take(`${blk}.${stem}_exps.weight`, [nExperts, rows, row]);
-    return Array.from({ length: nExperts }, (_, expert) => sliceOf(merged, expert, nExperts));
+function planBiases(book: RecordBook, { nExperts, expertDim, modelDim }: ModelShape, blk: string) {
+  const bias = (stem: string, dim: number) => book.bias(`${blk}.${stem}_exps`, [nExperts, dim]);
+  const biases: ExpertBiases<RecordPlan> = {
+    gate: bias('ffn_gate', expertDim),
+    up: bias('ffn_up', expertDim),
+    down: bias('ffn_down', modelDim),
   };
-  const [gate, up] = [of('ffn_gate', expertDim, modelDim), of('ffn_up', expertDim, modelDim)];
+  return biases;
+}
+
+/** One record for each expert, cut from merged tensors [nExperts, rows, K], or from a tensor each as Mixtral's first files have. */
+function planExpertRecords(book: RecordBook, shape: ModelShape, blk: string): RecordPlan[] {
+  const { nExperts, expertDim, modelDim } = shape;
+  const of = (stem: string, rows: number, row: number): readonly RunnableTensor[] => {
+    const merged = `${blk}.${stem}_exps.weight`;
+    const isOld = !book.shelf.has(merged) && book.shelf.has(`${blk}.${stem}.0.weight`);
+    const experts = Array.from({ length: nExperts }, (_, expert) => expert);
+    if (isOld) return experts.map((expert) => book.shelf.take(`${blk}.${stem}.${expert}.weight`, [rows, row]));
+    const tensor = book.shelf.take(merged, [nExperts, rows, row]);
+    return experts.map((expert) => sliceOf(tensor, expert, nExperts));
+  };
+  const isFused = book.shelf.has(`${blk}.ffn_gate_up_exps.weight`);
+  const gateUp = isFused
+    ? [of('ffn_gate_up', 2 * expertDim, modelDim)]
+    : [of('ffn_gate', expertDim, modelDim), of('ffn_up', expertDim, modelDim)];
   const down = of('ffn_down', modelDim, expertDim);
-  return gate.map((one, expert) => book.expert(blk, expert, one, up[expert]!, down[expert]!));
+  return down.map((one, expert) =>
+    book.expert(
+      blk,
+      expert,
+      gateUp.map((tensors) => tensors[expert]!),
+      one,
+    ),
+  );
 }
 
 /** The records of a layer, or of a part of it, that are no experts. */

@@ -3,6 +3,7 @@ import { ModelError } from '../errors/index.ts';
 import { formatByName, planeBytes } from '../quant/index.ts';
 import type { MatrixPlan, RecordPlan, SourceRange } from '../store/index.ts';
 import type { RunnableTensor, TensorShelf } from './tensors.ts';
+import type { Linear, Norm } from './weights.ts';
 
 /** A matrix without a place in a record. */
 export type Unplaced = Omit<MatrixPlan, 'mainOffset' | 'sideOffset'>;
@@ -20,7 +21,11 @@ export class RecordBook {
   readonly dense: RecordPlan[] = [];
   readonly experts: RecordPlan[] = [];
 
-  constructor(readonly shelf: TensorShelf) {}
+  constructor(
+    readonly shelf: TensorShelf,
+    /** Stems of matrices that must have a bias. */
+    private readonly biased: readonly string[],
+  ) {}
 
   /** The tensor `stem.weight`, by itself. */
   weight(stem: string, shape: readonly number[]): RecordPlan {
@@ -32,10 +37,33 @@ export class RecordBook {
     return this.shelf.has(`${stem}.weight`) ? this.weight(stem, shape) : null;
   }
 
-  /** The tensor `stem.bias`; null where the file has none. */
-  optionalBias(stem: string, shape: readonly number[]): RecordPlan | null {
+  /** The tensor `stem.bias`, by itself. */
+  bias(stem: string, shape: readonly number[]): RecordPlan {
     const name = `${stem}.bias`;
-    return this.shelf.has(name) ? this.note(record(name, [matrixOf([this.shelf.take(name, shape)])])) : null;
+    return this.note(record(name, [matrixOf([this.shelf.take(name, shape)])]));
+  }
+
+  /** The same, null where the file has none and none is needed. */
+  optionalBias(stem: string, shape: readonly number[]): RecordPlan | null {
+    return this.hasBias(stem) ? this.bias(stem, shape) : null;
+  }
+
+  hasBias(stem: string): boolean {
+    return this.shelf.has(`${stem}.bias`) || this.biased.includes(stem.split('.').at(-1)!);
+  }
+
+  norm(stem: string, dim: number): Norm<RecordPlan> {
+    return { weight: this.weight(stem, [dim]), bias: this.optionalBias(stem, [dim]) };
+  }
+
+  linear(stem: string, shape: readonly [nRows: number, rowElements: number]): Linear<RecordPlan, RecordPlan> {
+    return { weight: this.weight(stem, shape), bias: this.optionalBias(stem, [shape[0]]) };
+  }
+
+  /** Vectors one behind the other, in rows of `rowDim`. */
+  vector(key: string, tensors: readonly RunnableTensor[], rowDim: number): RecordPlan {
+    const asRows = tensors.map((tensor) => ({ ...tensor, shape: [tensor.nElements / rowDim, rowDim] }));
+    return this.note(record(key, [matrixOf(asRows)]));
   }
 
   /** Matrices of one input, neighbours of one format as one. */
@@ -43,12 +71,13 @@ export class RecordBook {
     return this.note(record(key, stacked(tensors)));
   }
 
-  gateUp(key: string, gate: RunnableTensor, up: RunnableTensor): RecordPlan {
-    return this.note(record(key, [gateOverUp(gate, up)]));
+  /** Gate over up, of two tensors or of one that has both. */
+  gateUp(key: string, tensors: readonly RunnableTensor[]): RecordPlan {
+    return this.note(record(key, [gateOverUp(tensors)]));
   }
 
-  expert(blk: string, expert: number, gate: RunnableTensor, up: RunnableTensor, down: RunnableTensor): RecordPlan {
-    const made = record(`${blk}${EXPERT_INFIX}${expert}`, [gateOverUp(gate, up), matrixOf([down])]);
+  expert(blk: string, expert: number, gateUp: readonly RunnableTensor[], down: RunnableTensor): RecordPlan {
+    const made = record(`${blk}${EXPERT_INFIX}${expert}`, [gateOverUp(gateUp), matrixOf([down])]);
     this.experts.push(made);
     return made;
   }
@@ -65,11 +94,19 @@ export function sliceOf(tensor: RunnableTensor, index: number, nExperts: number)
   return { ...tensor, shape: tensor.shape.slice(1), offset: tensor.offset + index * sizeBytes, sizeBytes };
 }
 
+/** Rows of a matrix, as a tensor of its own. */
+export function rowsOf(tensor: RunnableTensor, first: number, nRows: number): RunnableTensor {
+  const [all, rowElements] = tensor.shape as [number, number];
+  const rowBytes = tensor.sizeBytes / all;
+  const place = { offset: tensor.offset + first * rowBytes, sizeBytes: nRows * rowBytes };
+  return { ...tensor, ...place, shape: [nRows, rowElements], nElements: nRows * rowElements };
+}
+
 function matrixOf(tensors: readonly RunnableTensor[]): Unplaced {
   const [first] = tensors as [RunnableTensor];
   const rowElements = first.shape.at(-1) ?? 0;
   const sources = tensors.map(({ name, offset, sizeBytes }): SourceRange => ({ tensor: name, offset, sizeBytes }));
-  const nRows = tensors.reduce((sum, { shape }) => sum + (shape.length > 1 ? (shape.at(-2) ?? 0) : 1), 0);
+  const nRows = tensors.reduce((sum, { shape }) => sum + shape.slice(0, -1).reduce((n, dim) => n * dim, 1), 0);
   return { format: first.format.name, nRows, rowElements, sources };
 }
 
@@ -84,14 +121,15 @@ function stacked(tensors: readonly RunnableTensor[]): Unplaced[] {
   return runs.map(matrixOf);
 }
 
-function gateOverUp(gate: RunnableTensor, up: RunnableTensor): Unplaced {
+function gateOverUp(tensors: readonly RunnableTensor[]): Unplaced {
+  const [gate, up = gate] = tensors as [RunnableTensor, RunnableTensor?];
   if (gate.format !== up.format) {
     throw new ModelError('model/shape', `${gate.name} is ${gate.typeName} and ${up.name} is ${up.typeName}.`, {
       remedy: 'Floe needs the gate and up matrices of a layer in one format. Quantize the model again.',
       details: { gate: gate.typeName, up: up.typeName },
     });
   }
-  return matrixOf([gate, up]);
+  return matrixOf(tensors);
 }
 
 /** Lays matrices out in a record, each plane at a multiple of 256 where it is a matrix, and closes it at one. */

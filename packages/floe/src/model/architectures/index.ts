@@ -1,6 +1,24 @@
 import type { Architecture } from '../architecture.ts';
 import { arctic } from './arctic.ts';
+import { dbrx } from './dbrx.ts';
+import { deepseek2 } from './deepseek.ts';
+import { granitemoe } from './granite.ts';
 import { llama } from './llama.ts';
+import { olmoe } from './olmoe.ts';
+import { phi3 } from './phi3.ts';
+import { qwen2, qwen2moe, qwen3, qwen3moe } from './qwen.ts';
 
 /** Every architecture Floe runs; adding one is a file beside these and a line here. */
-export const architectures: readonly Architecture[] = [arctic, llama];
+export const architectures: readonly Architecture[] = [
+  arctic,
+  dbrx,
+  deepseek2,
+  granitemoe,
+  llama,
+  olmoe,
+  phi3,
+  qwen2,
+  qwen2moe,
+  qwen3,
+  qwen3moe,
+];

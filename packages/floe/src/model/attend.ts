@@ -1,0 +1,107 @@
+/** A layer's attention: queries, keys and values of its input, and what they make of it. */
+import type { BufferView } from '../gpu/index.ts';
+import {
+  addBias,
+  attention,
+  clampTo,
+  type DenseMatrix,
+  denseStage,
+  groupNorm,
+  latentHeads,
+  latentKeys,
+  matmul,
+  ropeAppend,
+} from '../kernels/index.ts';
+import { rowStride } from '../quant/index.ts';
+import type { LayerStep } from './block.ts';
+import { norm } from './norm.ts';
+import { addToStream } from './stream.ts';
+import type { Heads, Latent } from './weights.ts';
+
+/** x += Wo · attention(norm(x)). */
+export function attend(step: LayerStep): void {
+  const { rec, model, layer, w, kv, s, nTokens } = step;
+  const { shape, description } = model.plan;
+  const stage = denseStage(step.routedLayer);
+  const common = { shape, qStride: rowStride(shape.nHeads * shape.headDim), nCacheSlots: kv.nSlots, nTokens, stage };
+  norm({ ...step, stage }, s.x, w.attnNorm, s.h); // [T, modelDim]
+  if (w.attention.kind === 'heads') makeHeads(step, w.attention);
+  else makeLatent(step, w.attention);
+  ropeAppend(rec, {
+    ...common,
+    ...kv.at(layer),
+    qkv: s.qkv,
+    angles: s.angles,
+    cacheSlots: s.cacheSlots,
+    q: s.q, // [T, nHeads, headDim]
+    pairs: description.rope.pairs,
+    ropeDim: shape.ropeDim,
+    qkvStride: s.qkvStride,
+  });
+  const { scale } = description.attention;
+  attention(rec, { ...common, ...kv.at(layer), q: s.q, nKeys: s.nKeys, y: s.attn, scale }); // [T, nHeads, valueDim]
+  addToStream(step, s.attn, w.attnOutput, { after: w.afterAttention }); // [T, modelDim]
+}
+
+/** qkv[T, q | k | v] of h, biased, cut and normed as the model has it. */
+function makeHeads(
+  { rec, model, s, nTokens, routedLayer }: LayerStep,
+  w: Heads<readonly DenseMatrix[], BufferView>,
+): void {
+  const { shape, description } = model.plan;
+  const { nHeads, nKvHeads, headDim, valueDim, normEps: eps } = shape;
+  const { clamp, qkNorm } = description.attention;
+  const stage = denseStage(routedLayer);
+  let yOffset = 0;
+  for (const part of w.qkv) {
+    matmul(rec, { x: s.h, w: part, y: s.qkv, nTokens, yStride: s.qkvStride, yOffset, stage }); // [T, q | k | v]
+    yOffset += part.nRows;
+  }
+  const dim = (nHeads + nKvHeads) * headDim + nKvHeads * valueDim;
+  const rows = { y: s.qkv, nTokens, stride: s.qkvStride, stage };
+  if (w.bias) addBias(rec, { values: w.bias, rowDim: headDim }, { ...rows, dim });
+  if (clamp !== null) clampTo(rec, clamp, { ...rows, dim });
+  if (!w.norms) return;
+  const normed = [
+    { weight: w.norms.q, offset: 0, n: nHeads },
+    { weight: w.norms.k, offset: nHeads * headDim, n: nKvHeads },
+  ];
+  for (const { weight, offset, n } of normed) {
+    const groups = qkNorm === 'head' ? { nGroups: n, groupDim: headDim } : { nGroups: 1, groupDim: n * headDim };
+    groupNorm(rec, { ...rows, ...groups, weight, offset, eps });
+  }
+}
+
+/** The same of latent vectors (DeepSeek-V2, section 2.1), keys and values written out for each head. */
+function makeLatent({ rec, model, s, nTokens, routedLayer }: LayerStep, w: Latent<DenseMatrix, BufferView>): void {
+  const { shape, description } = model.plan;
+  const { nHeads, ropeDim, valueDim, normEps: eps } = shape;
+  const { rank, plainDim } = description.attention.latent!;
+  const buffers = s.latent!;
+  const stage = denseStage(routedLayer);
+  const at = { nTokens, stage };
+  const normed = (y: BufferView, weight: BufferView, groupDim: number) =>
+    groupNorm(rec, { ...at, y, weight, nGroups: 1, groupDim, stride: rowStride(groupDim), offset: 0, eps });
+  if (w.queryLatent) {
+    matmul(rec, { ...at, x: s.h, w: w.queryLatent.down, y: buffers.query }); // [T, queryRank]
+    normed(buffers.query, w.queryLatent.norm, w.queryLatent.down.nRows);
+  }
+  matmul(rec, { ...at, x: w.queryLatent ? buffers.query : s.h, w: w.q, y: buffers.heads }); // [T, nHeads, headDim]
+  matmul(rec, { ...at, x: s.h, w: w.down, y: buffers.vector }); // [T, rank]
+  normed(buffers.vector, w.norm, rank);
+  matmul(rec, { ...at, x: s.h, w: w.rope, y: buffers.rope }); // [T, ropeDim]
+  const both = plainDim + valueDim;
+  const joined = { stride: rowStride(nHeads * both), headStride: both };
+  let keys = { view: buffers.keys, ...joined };
+  let values = { view: buffers.keys, ...joined, offset: plainDim };
+  if (w.up.kind === 'joined') {
+    matmul(rec, { ...at, x: buffers.vector, w: w.up.keysValues, y: buffers.keys }); // [T, nHeads, key | value]
+  } else {
+    latentKeys(rec, { ...at, latent: buffers.vector, w: w.up.keys, y: buffers.keys, nHeads }); // [T, nHeads, plainDim]
+    matmul(rec, { ...at, x: buffers.vector, w: w.up.values, y: buffers.values }); // [T, nHeads, valueDim]
+    keys = { view: buffers.keys, stride: rowStride(nHeads * plainDim), headStride: plainDim };
+    values = { view: buffers.values, stride: rowStride(nHeads * valueDim), headStride: valueDim, offset: 0 };
+  }
+  const heads = { q: buffers.heads, keys, keyRope: buffers.rope, values, qkv: s.qkv, qkvStride: s.qkvStride };
+  latentHeads(rec, { ...at, ...heads, nHeads, plainDim, ropeDim, valueDim }); // [T, q | k | v]
+}

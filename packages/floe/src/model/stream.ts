@@ -1,0 +1,34 @@
+import type { BufferView } from '../gpu/index.ts';
+import { addBias, addBranch, type DenseMatrix, denseStage, matmul } from '../kernels/index.ts';
+import type { LayerStep } from './block.ts';
+import { norm } from './norm.ts';
+import type { Linear, Norm } from './weights.ts';
+
+/** What happens to a branch before it is added. */
+export interface Branch {
+  readonly after: Norm<BufferView> | null;
+  /** [T, 1] whose sigmoid it is multiplied by. */
+  readonly gate?: BufferView | null;
+}
+
+/** x += residualScale · sigmoid(gate) · after(W · input + b); in one dispatch where there is no more than x += W · input. */
+export function addToStream(
+  step: LayerStep,
+  input: BufferView,
+  { weight, bias }: Linear<DenseMatrix, BufferView>,
+  { after, gate = null }: Branch,
+): void {
+  const { rec, model, s, nTokens, routedLayer } = step;
+  const { shape, description } = model.plan;
+  const { modelDim } = shape;
+  const scale = description.residualScale;
+  const stage = denseStage(routedLayer);
+  const at = { nTokens, stage };
+  const isPlain = !after && !gate && scale === 1;
+  const y = isPlain ? s.x : s.branch!;
+  matmul(rec, { ...at, x: input, w: weight, y, output: isPlain ? 'add' : 'store' }); // [T, modelDim]
+  if (bias) addBias(rec, { values: bias, rowDim: modelDim }, { ...at, y, dim: modelDim });
+  if (isPlain) return;
+  if (after) norm({ ...step, stage }, y, after, s.h);
+  addBranch(rec, { ...at, branch: after ? s.h : y, x: s.x, modelDim, scale, gate });
+}
