@@ -10,9 +10,6 @@ struct Params { nVectors: u32, nExpertsUsed: u32, renormalise: u32, inverseScale
 @group(0) @binding(2) var<storage, read> routeWeights: array<f32>;     // [T, nExpertsUsed]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;        // [T, modelDim]
 
-// 2⁻¹⁴: weights that are all next to nothing stay so.
-const LEAST_SUM = 6.103515625e-5;
-
 @compute @workgroup_size(16)
 fn combine(@builtin(global_invocation_id) id: vec3u) {
   let i = id.x; let token = id.y;
@@ -24,5 +21,5 @@ fn combine(@builtin(global_invocation_id) id: vec3u) {
     sum += weight;
     if (weight > 0.0) { mixed += weight * outputOf(first + rank, i); }
   }
-  y[token * params.nVectors + i] += mixed / (select(1.0, max(sum, LEAST_SUM), params.renormalise == 1u) * params.inverseScale);
+  y[token * params.nVectors + i] += mixed / (select(1.0, sum, params.renormalise == 1u) * params.inverseScale);
 }

@@ -1,7 +1,9 @@
 import type { FormatName } from '../../floe/src/quant/index.ts';
 import { type MetadataInput, type TensorInput, writeGguf } from './ggufWriter.ts';
+import { type Family, type FamilyName, families } from './randomFamilies.ts';
+import { type TensorMaker, tensorMaker } from './randomTensors.ts';
 import { randomTokenizer } from './randomTokenizer.ts';
-import { type Seeded, seeded } from './seeded.ts';
+import { seeded } from './seeded.ts';
 
 /** `general.file_type` of each type of matrix: a label only. */
 const FILE_TYPES: Readonly<Record<FormatName, number>> = {
@@ -11,21 +13,23 @@ const FILE_TYPES: Readonly<Record<FormatName, number>> = {
 
 export interface RandomModelOptions {
   /** 'llama' with `nExperts` has Mixtral's shape. */
-  readonly architecture: 'arctic' | 'llama';
+  readonly architecture: FamilyName;
   readonly nLayers: number;
   readonly modelDim: number;
   readonly nHeads: number;
   readonly nKvHeads: number;
-  /** Width of the dense MLP of 'llama'; that of 'arctic' is `modelDim`. */
+  /** Default: the heads fill the model's width. */
+  readonly headDim?: number;
+  /** Width of the dense MLP, or of an expert all tokens share; that of 'arctic' is `modelDim`. */
   readonly ffDim?: number;
   readonly expertDim?: number;
   readonly nExperts?: number;
   readonly nExpertsUsed?: number;
   readonly nVocab: number;
-  /** Of matrices; norms, router and frequencies are F32 as in every file. */
+  /** Of matrices; norms, biases, router and frequencies are F32 as in every file. */
   readonly type: FormatName;
   readonly seed: number;
-  /** No output matrix: the embedding is used again. */
+  /** No output matrix: the embedding is used again. Some families have none ever. */
   readonly tied?: boolean;
   /** With divisors of the RoPE frequencies, as Llama 3.1 has; 'llama' only. */
   readonly ropeFreqs?: boolean;
@@ -33,13 +37,25 @@ export interface RandomModelOptions {
   readonly ropeDim?: number;
   readonly ropeBase?: number;
   readonly nCtxTrain?: number;
+  /** `rope.scaling.*`, by their names behind that. */
+  readonly ropeScaling?: Readonly<Record<string, MetadataInput>>;
+  /** Other metadata of the architecture, in place of the family's own. */
+  readonly metadata?: Readonly<Record<string, MetadataInput>>;
+  /** Deviation of a router's scores; default 2. */
+  readonly routerSpread?: number;
+  /** A tensor for each expert, as Mixtral's first files have it. */
+  readonly expertsApart?: boolean;
+  /** Keys and values of a latent vector by one matrix, as the first files have it. */
+  readonly latentJoined?: boolean;
+  /** Queries of the layer's input, as in DeepSeek-V2-Lite; llama.cpp knows that by its 27 layers. */
+  readonly latentLite?: boolean;
 }
 
 /**
  * A GGUF file with random weights that any engine can load. Activations keep their size from layer to layer, logits
- * spread by about 2, norm weights are far from 1, and a router's scores lie far enough apart that rounding rarely
- * changes which experts are chosen: so an error anywhere shows in the output. The seed and a tensor's name decide its
- * weights, whatever else there is in the model.
+ * spread by about 2, norm weights are far from 1, every bias far from 0, and a router's scores lie far enough apart that
+ * rounding rarely changes which experts are chosen: so an error anywhere shows in the output. The seed and a tensor's name
+ * decide its weights, whatever else there is in the model.
  */
 export function randomModel(options: RandomModelOptions): Uint8Array {
   return writeGguf({ metadata: randomMetadata(options), tensors: randomTensors(options) });
@@ -47,22 +63,33 @@ export function randomModel(options: RandomModelOptions): Uint8Array {
 
 function randomMetadata(options: RandomModelOptions): Record<string, MetadataInput> {
   const { architecture, modelDim, nHeads, nExperts = 0 } = options;
+  const family: Family = families[architecture];
+  const headDim = headDimOf(options);
+  const hasOwnDim = family.expertLength === 'own';
+  const eps = family.layerNorm ? 'attention.layer_norm_epsilon' : 'attention.layer_norm_rms_epsilon';
   const hyperparameters: Record<string, MetadataInput> = {
     vocab_size: options.nVocab,
     context_length: options.nCtxTrain ?? 512,
     embedding_length: modelDim,
     block_count: options.nLayers,
-    feed_forward_length: nExperts > 0 ? expertDimOf(options) : ffDimOf(options),
+    feed_forward_length: nExperts > 0 && !hasOwnDim ? expertDimOf(options) : ffDimOf(options),
     'attention.head_count': nHeads,
     'attention.head_count_kv': options.nKvHeads,
-    'attention.layer_norm_rms_epsilon': { f32: 1e-5 },
+    [eps]: { f32: 1e-5 },
     'rope.freq_base': { f32: options.ropeBase ?? 10_000 },
-    'rope.dimension_count': options.ropeDim ?? modelDim / nHeads,
+    'rope.dimension_count': options.ropeDim ?? headDim,
+    ...(headDim === modelDim / nHeads ? {} : { 'attention.key_length': headDim, 'attention.value_length': headDim }),
     ...(nExperts > 0 ? { expert_count: nExperts, expert_used_count: options.nExpertsUsed ?? 2 } : {}),
+    ...(nExperts > 0 && hasOwnDim ? { expert_feed_forward_length: expertDimOf(options) } : {}),
+    ...family.metadata?.(options),
+    ...Object.fromEntries(
+      Object.entries(options.ropeScaling ?? {}).map(([key, value]) => [`rope.scaling.${key}`, value]),
+    ),
+    ...options.metadata,
   };
   return {
     'general.architecture': architecture,
-    'general.name': `random ${architecture} ${options.seed}`,
+    'general.name': `random ${family.title ?? architecture} ${options.seed}`,
     'general.file_type': FILE_TYPES[options.type],
     'general.quantization_version': 2,
     ...Object.fromEntries(Object.entries(hyperparameters).map(([key, value]) => [`${architecture}.${key}`, value])),
@@ -71,8 +98,11 @@ function randomMetadata(options: RandomModelOptions): Record<string, MetadataInp
 }
 
 function randomTensors(options: RandomModelOptions): TensorInput[] {
-  const { architecture, nLayers, modelDim: D, nVocab, tied = false, ropeFreqs = false } = options;
+  const { architecture, nLayers, modelDim: D, nVocab, ropeFreqs = false } = options;
+  const family: Family = families[architecture];
+  const tied = options.tied ?? family.tied ?? false;
   const make = tensorMaker(options.type, seeded(options.seed));
+  const nPairs = (options.ropeDim ?? headDimOf(options)) / 2;
   const tensors = [
     // Tied, the embedding's deviation is the output matrix's; the first norm undoes that.
     make.matrix('token_embd', [nVocab, D], tied ? 2 / Math.sqrt(D) : 1),
@@ -81,49 +111,136 @@ function randomTensors(options: RandomModelOptions): TensorInput[] {
   ];
   if (ropeFreqs) {
     if (architecture !== 'llama') throw new Error(`${architecture} has no rope_freqs`);
-    tensors.push(make.divisors('rope_freqs', (options.ropeDim ?? D / options.nHeads) / 2));
+    tensors.push(make.divisors('rope_freqs', nPairs));
+  }
+  if (options.ropeScaling?.type === 'longrope') {
+    tensors.push(make.divisors('rope_factors_long', nPairs), make.divisors('rope_factors_short', nPairs));
   }
   for (let layer = 0; layer < nLayers; layer++) {
-    tensors.push(...attention(make, `blk.${layer}.`, options), ...feedForward(make, `blk.${layer}.`, options));
+    const blk = `blk.${layer}.`;
+    tensors.push(make.norm(`${blk}attn_norm`, D));
+    tensors.push(...(family.latent ? latentAttention : attention)(make, blk, options, family));
+    if (family.postNorms) tensors.push(make.norm(`${blk}post_attention_norm`, D), make.norm(`${blk}post_ffw_norm`, D));
+    tensors.push(make.norm(`${blk}${family.ffnNorm ?? 'ffn_norm'}`, D));
+    tensors.push(...feedForward(make, blk, layer, options, family));
   }
   return tensors;
 }
 
-function attention(make: TensorMaker, blk: string, { modelDim: D, nHeads, nKvHeads }: RandomModelOptions) {
-  const kvDim = (D / nHeads) * nKvHeads;
+function attention(make: TensorMaker, blk: string, options: RandomModelOptions, family: Family): TensorInput[] {
+  const { modelDim: D, nHeads, nKvHeads } = options;
+  const headDim = headDimOf(options);
+  const [qDim, kvDim] = [headDim * nHeads, headDim * nKvHeads];
+  // Somewhat sharper than a unit's attention: flat attention hides errors of position.
+  const [sharp, plain] = [1.5 / Math.sqrt(D), 1 / Math.sqrt(D)];
+  const qkv = family.fused
+    ? [make.matrix(`${blk}attn_qkv`, [qDim + 2 * kvDim, D], sharp)]
+    : [
+        make.matrix(`${blk}attn_q`, [qDim, D], sharp),
+        make.matrix(`${blk}attn_k`, [kvDim, D], sharp),
+        make.matrix(`${blk}attn_v`, [kvDim, D], plain),
+      ];
+  const [qNorm, kNorm] = family.qkNorm === 'head' ? [headDim, headDim] : [qDim, kvDim];
+  const dims: Record<string, number> = { attn_q: qDim, attn_k: kvDim, attn_v: kvDim, attn_output: D };
   return [
-    make.norm(`${blk}attn_norm`, D),
-    // Somewhat sharper than a unit's attention: flat attention hides errors of position.
-    make.matrix(`${blk}attn_q`, [D, D], 1.5 / Math.sqrt(D)),
-    make.matrix(`${blk}attn_k`, [kvDim, D], 1.5 / Math.sqrt(D)),
-    make.matrix(`${blk}attn_v`, [kvDim, D], 1 / Math.sqrt(D)),
-    make.matrix(`${blk}attn_output`, [D, D], 1 / Math.sqrt(D)),
+    ...qkv,
+    make.matrix(`${blk}attn_output`, [D, qDim], 1 / Math.sqrt(qDim)),
+    ...(family.qkNorm ? [make.norm(`${blk}attn_q_norm`, qNorm), make.norm(`${blk}attn_k_norm`, kNorm)] : []),
+    ...(family.biases ?? []).map((stem) => make.bias(`${blk}${stem}`, [dims[stem]!])),
+    ...(family.sinks ? [make.f32(`${blk}attn_sinks`, [nHeads], 1)] : []),
   ];
 }
 
-function feedForward(make: TensorMaker, blk: string, options: RandomModelOptions): TensorInput[] {
-  const { architecture, modelDim: D, nExperts = 0 } = options;
-  const F = ffDimOf(options);
-  const dense = [
-    make.matrix(`${blk}ffn_gate`, [F, D], 1 / Math.sqrt(D)),
-    make.matrix(`${blk}ffn_up`, [F, D], 1 / Math.sqrt(D)),
-    make.matrix(`${blk}ffn_down`, [D, F], 2 / Math.sqrt(F)),
+function latentAttention(make: TensorMaker, blk: string, options: RandomModelOptions, family: Family): TensorInput[] {
+  const { modelDim: D, nHeads, ropeDim = 16, latentJoined = false, latentLite = false } = options;
+  const { queryRank, rank, plainDim, valueDim } = family.latent!;
+  const headDim = plainDim + ropeDim;
+  const up = latentJoined
+    ? [make.matrix(`${blk}attn_kv_b`, [nHeads * (plainDim + valueDim), rank], 1.2 / Math.sqrt(rank))]
+    : [
+        make.matrix(`${blk}attn_k_b`, [nHeads, rank, plainDim], 1.5 / Math.sqrt(rank)),
+        make.matrix(`${blk}attn_v_b`, [nHeads, valueDim, rank], 1 / Math.sqrt(rank)),
+      ];
+  const q = latentLite
+    ? [make.matrix(`${blk}attn_q`, [nHeads * headDim, D], 1.5 / Math.sqrt(D))]
+    : [
+        make.matrix(`${blk}attn_q_a`, [queryRank, D], 1 / Math.sqrt(D)),
+        make.norm(`${blk}attn_q_a_norm`, queryRank),
+        make.matrix(`${blk}attn_q_b`, [nHeads * headDim, queryRank], 1.5 / Math.sqrt(queryRank)),
+      ];
+  return [
+    ...q,
+    make.matrix(`${blk}attn_kv_a_mqa`, [rank + ropeDim, D], 1.2 / Math.sqrt(D)),
+    make.norm(`${blk}attn_kv_a_norm`, rank),
+    ...up,
+    make.matrix(`${blk}attn_output`, [D, nHeads * valueDim], 1 / Math.sqrt(nHeads * valueDim)),
   ];
-  const norm = make.norm(`${blk}ffn_norm`, D);
-  if (architecture === 'llama') return [norm, ...(nExperts > 0 ? experts(make, blk, options) : dense)];
-  return [norm, ...dense, make.norm(`${blk}ffn_norm_exps`, D), ...experts(make, blk, options)];
 }
 
-function experts(make: TensorMaker, blk: string, options: RandomModelOptions): TensorInput[] {
+function feedForward(
+  make: TensorMaker,
+  blk: string,
+  layer: number,
+  options: RandomModelOptions,
+  family: Family,
+): TensorInput[] {
   const { modelDim: D, nExperts = 0 } = options;
+  const dense = () => mlp(make, blk, '', D, ffDimOf(options), family);
+  if (nExperts === 0 || layer < (family.nDense ?? 0)) return dense();
+  const beside = family.beside === 'mlp' ? [...dense(), make.norm(`${blk}ffn_norm_exps`, D)] : [];
+  const shared = family.beside === 'shared' ? mlp(make, blk, '_shexp', D, ffDimOf(options), family) : [];
+  const gate = family.sharedGate ? [make.f32(`${blk}ffn_gate_inp_shexp`, [D], 1 / Math.sqrt(D))] : [];
+  return [...beside, ...shared, ...gate, ...experts(make, blk, options, family)];
+}
+
+function mlp(make: TensorMaker, blk: string, suffix: string, D: number, F: number, { fused }: Family): TensorInput[] {
+  const gateUp = fused
+    ? [make.matrix(`${blk}ffn_up${suffix}`, [2 * F, D], 1 / Math.sqrt(D))]
+    : [
+        make.matrix(`${blk}ffn_gate${suffix}`, [F, D], 1 / Math.sqrt(D)),
+        make.matrix(`${blk}ffn_up${suffix}`, [F, D], 1 / Math.sqrt(D)),
+      ];
+  return [...gateUp, make.matrix(`${blk}ffn_down${suffix}`, [D, F], 2 / Math.sqrt(F))];
+}
+
+function experts(make: TensorMaker, blk: string, options: RandomModelOptions, family: Family): TensorInput[] {
+  const { modelDim: D, nExperts = 0, expertsApart = false, routerSpread = 2 } = options;
   const F = expertDimOf(options);
   if (nExperts < 1) throw new Error('nExperts is missing');
-  return [
-    make.f32(`${blk}ffn_gate_inp`, [nExperts, D], 2 / Math.sqrt(D)),
-    make.matrix(`${blk}ffn_gate_exps`, [nExperts, F, D], 1 / Math.sqrt(D)),
-    make.matrix(`${blk}ffn_up_exps`, [nExperts, F, D], 1 / Math.sqrt(D)),
-    make.matrix(`${blk}ffn_down_exps`, [nExperts, D, F], 2 / Math.sqrt(F)),
+  const of = (stem: string, rows: number, row: number, deviation: number) => {
+    const merged = make.matrix(`${blk}${stem}_exps`, [nExperts, rows, row], deviation);
+    return expertsApart ? apart(merged, `${blk}${stem}`) : [merged];
+  };
+  const biases = () => [
+    make.bias(`${blk}ffn_gate_inp`, [nExperts]),
+    make.bias(`${blk}ffn_gate_exps`, [nExperts, F]),
+    make.bias(`${blk}ffn_up_exps`, [nExperts, F]),
+    make.bias(`${blk}ffn_down_exps`, [nExperts, D]),
   ];
+  return [
+    make.f32(`${blk}ffn_gate_inp`, [nExperts, D], routerSpread / Math.sqrt(D)),
+    ...of('ffn_gate', F, D, 1 / Math.sqrt(D)),
+    ...of('ffn_up', F, D, 1 / Math.sqrt(D)),
+    ...of('ffn_down', D, F, 2 / Math.sqrt(F)),
+    ...(family.expertBiases ? biases() : []),
+    ...(family.selectionBias ? [make.bias(`${blk}exp_probs_b`, [nExperts])] : []),
+  ];
+}
+
+/** The same weights, a tensor for each expert. */
+function apart({ shape, type, data }: TensorInput, stem: string): TensorInput[] {
+  const [nExperts, ...own] = shape as [number, ...number[]];
+  const size = data.length / nExperts;
+  return Array.from({ length: nExperts }, (_, expert) => ({
+    name: `${stem}.${expert}.weight`,
+    shape: own,
+    type,
+    data: data.slice(expert * size, (expert + 1) * size),
+  }));
+}
+
+function headDimOf({ modelDim, nHeads, headDim }: RandomModelOptions): number {
+  return headDim ?? modelDim / nHeads;
 }
 
 function ffDimOf({ architecture, modelDim, ffDim }: RandomModelOptions): number {
@@ -132,26 +249,4 @@ function ffDimOf({ architecture, modelDim, ffDim }: RandomModelOptions): number 
 
 function expertDimOf({ modelDim, expertDim, ffDim }: RandomModelOptions): number {
   return expertDim ?? ffDim ?? modelDim;
-}
-
-type TensorMaker = ReturnType<typeof tensorMaker>;
-
-/** Tensors by their name without `.weight`, from which and the seed their weights follow. */
-function tensorMaker(type: FormatName, random: Seeded) {
-  const normals = (tensorType: FormatName) => (stem: string, shape: readonly number[], deviation: number) => {
-    const name = `${stem}.weight`;
-    const nElements = shape.reduce((total, dim) => total * dim, 1);
-    return { name, shape, type: tensorType, data: random.fork(name).normals(nElements, deviation) };
-  };
-  const uniforms = (stem: string, dim: number, min: number, max: number): TensorInput => {
-    const name = `${stem}.weight`;
-    return { name, shape: [dim], type: 'F32', data: random.fork(name).uniforms(dim, min, max) };
-  };
-  return {
-    matrix: normals(type),
-    f32: normals('F32'),
-    /** Of mean square about 1, so that they don't change an activation's size. */
-    norm: (stem: string, dim: number) => uniforms(stem, dim, 0.4, 1.5),
-    divisors: (stem: string, dim: number) => uniforms(stem, dim, 1, 8),
-  };
 }

@@ -24,7 +24,7 @@ export interface CombineArgs {
 
 /**
  * y[T, modelDim] += scale · Σ_rank w · (output + bias) / Σ_rank w, in rank order: the same bits wherever the experts lie.
- * Without `renormalise`, no division; a sum below 2⁻¹⁴ counts as that.
+ * Without `renormalise`, weights are taken as they are.
  */
 export function combine(rec: Recorder, a: CombineArgs): void {
   const nVectors = rowStride(a.modelDim) / 4;

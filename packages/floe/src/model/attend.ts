@@ -13,8 +13,8 @@ import {
   ropeAppend,
 } from '../kernels/index.ts';
 import { rowStride } from '../quant/index.ts';
-import type { LayerStep } from './block.ts';
 import { norm } from './norm.ts';
+import type { LayerStep } from './step.ts';
 import { addToStream } from './stream.ts';
 import type { Heads, Latent } from './weights.ts';
 

@@ -1,33 +1,11 @@
 /** One layer's walk over its kernels. Which of these parts it has, its weights say: none of them asks for a name. */
-import type { BufferView, Recorder } from '../gpu/index.ts';
-import { denseStage, matmul, type PagedSlots, type Route } from '../kernels/index.ts';
-import type { KvCache } from '../kv/index.ts';
-import type { Activations } from './activations.ts';
+import type { BufferView } from '../gpu/index.ts';
+import { matmul } from '../kernels/index.ts';
 import { attend } from './attend.ts';
-import { norm, type Staged } from './norm.ts';
-import type { PlacedModel } from './place.ts';
-import type { PlacedLayer } from './placeLayer.ts';
+import { norm } from './norm.ts';
 import { routeTokens } from './router.ts';
+import { type LayerStep, type Routing, staged } from './step.ts';
 import { addToStream } from './stream.ts';
-
-/** Everything a layer's parts need, by name. */
-export interface LayerStep {
-  readonly rec: Recorder;
-  readonly model: PlacedModel;
-  /** Its place among all layers, and how many with experts come before it: what routes, slots and stages count by. */
-  readonly layer: number;
-  readonly routedLayer: number;
-  readonly w: PlacedLayer;
-  readonly kv: KvCache;
-  readonly s: Activations;
-  readonly nTokens: number;
-}
-
-/** Where routes go, and where slots are looked up. */
-export interface Routing {
-  readonly route: Route;
-  readonly slots: PagedSlots | 'later';
-}
 
 /**
  * Up to the choice of experts, which is the last dispatch: x += attention(x), then a norm of x; or, where experts read
@@ -61,8 +39,4 @@ function mlp(step: LayerStep, h: BufferView): void {
   matmul(rec, { x: h, w: gateUp, y: s.ff, output: activation, nTokens, stage }); // [T, ffDim]
   if (gate) matmul(rec, { x: h, w: gate, y: s.mlpGate!, nTokens, stage }); // [T, 1]
   addToStream(step, s.ff, down, { after: w.afterFeedForward, gate: gate && s.mlpGate }); // [T, modelDim]
-}
-
-function staged(step: LayerStep): LayerStep & Staged {
-  return { ...step, stage: denseStage(step.routedLayer) };
 }

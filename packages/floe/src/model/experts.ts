@@ -2,12 +2,12 @@
 import type { BufferView, Recorder } from '../gpu/index.ts';
 import { activateExperts, combine, denseStage, expertMatmul, type Route } from '../kernels/index.ts';
 import type { Activations } from './activations.ts';
-import type { LayerStep } from './block.ts';
 import { norm } from './norm.ts';
 import type { PlacedModel } from './place.ts';
 import type { PlacedLayer } from './placeLayer.ts';
 import { routedLayers } from './plan.ts';
 import { routeTokens } from './router.ts';
+import type { LayerStep } from './step.ts';
 
 export interface ExpertStep {
   readonly rec: Recorder;

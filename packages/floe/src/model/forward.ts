@@ -3,11 +3,12 @@ import type { BufferView, Recorder } from '../gpu/index.ts';
 import { denseStage, embed, expertStage, groupByExpert, lookup, matmul, scaleBy, softCap } from '../kernels/index.ts';
 import type { KvCache } from '../kv/index.ts';
 import type { Activations } from './activations.ts';
-import { chooseExperts, type LayerStep, restOfLayer } from './block.ts';
+import { chooseExperts, restOfLayer } from './block.ts';
 import { combineExperts, guessRoutes, multiplyExperts } from './experts.ts';
 import { norm } from './norm.ts';
 import type { PlacedModel } from './place.ts';
 import { routedLayers } from './plan.ts';
+import type { LayerStep } from './step.ts';
 
 /** Where a recorded decode step may be cut, in dispatches. */
 export interface StepCuts {

@@ -1,15 +1,7 @@
-import type { BufferView, Recorder } from '../gpu/index.ts';
+import type { BufferView } from '../gpu/index.ts';
 import { layerNorm, rmsNorm } from '../kernels/index.ts';
-import type { PlacedModel } from './place.ts';
+import type { Staged } from './step.ts';
 import type { Norm } from './weights.ts';
-
-/** Where and for how many tokens a dispatch is recorded. */
-export interface Staged {
-  readonly rec: Recorder;
-  readonly model: PlacedModel;
-  readonly nTokens: number;
-  readonly stage: number;
-}
 
 /** y[T, modelDim] = the model's kind of norm of x. */
 export function norm(

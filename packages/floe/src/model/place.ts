@@ -6,6 +6,7 @@ import type { RecordPlan, Urgency } from '../store/index.ts';
 import { expertSizes } from './budget.ts';
 import { type PlacedLayer, placeLayer, requireF32, Views } from './placeLayer.ts';
 import { type ModelPlan, routedLayers } from './plan.ts';
+import type { LayerPlan } from './planLayer.ts';
 import { isExpertRecord } from './records.ts';
 import type { RopeDivisors } from './rope.ts';
 import type { Norm } from './weights.ts';
@@ -102,13 +103,11 @@ function assemble(
   ropeDivisors: RopeDivisors,
 ): PlacedModel {
   const views = new Views(buffers);
-  const routed = routedLayers(plan.layers);
+  const pools = new Map(routedLayers(plan.layers).map((layer, i) => [layer as LayerPlan, slots!.poolsOf(i)]));
   return {
     plan,
     tokenEmbd: views.matrix(plan.tokenEmbd),
-    layers: plan.layers.map((layer) =>
-      placeLayer(layer, views, slots?.poolsOf(routed.indexOf(layer as never)) ?? null),
-    ),
+    layers: plan.layers.map((layer) => placeLayer(layer, views, pools.get(layer) ?? null)),
     outputNorm: views.norm(plan.outputNorm),
     output: views.matrix(plan.output ?? plan.tokenEmbd),
     slots,

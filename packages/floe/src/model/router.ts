@@ -1,9 +1,8 @@
 import type { BufferView } from '../gpu/index.ts';
 import { addBias, matmul, route } from '../kernels/index.ts';
 import { rowStride } from '../quant/index.ts';
-import type { Routing } from './block.ts';
-import type { Staged } from './norm.ts';
 import type { PlacedLayer } from './placeLayer.ts';
+import type { Routing, Staged } from './step.ts';
 
 export interface RouterArgs extends Routing {
   /** [T, modelDim] what is routed. */

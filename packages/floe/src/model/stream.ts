@@ -1,7 +1,7 @@
 import type { BufferView } from '../gpu/index.ts';
 import { addBias, addBranch, type DenseMatrix, denseStage, matmul } from '../kernels/index.ts';
-import type { LayerStep } from './block.ts';
 import { norm } from './norm.ts';
+import type { LayerStep } from './step.ts';
 import type { Linear, Norm } from './weights.ts';
 
 /** What happens to a branch before it is added. */

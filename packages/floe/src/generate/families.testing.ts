@@ -1,0 +1,68 @@
+import type { RandomModelOptions } from '@floe/testkit/randomModel';
+
+type Options = Omit<RandomModelOptions, 'type'>;
+
+/** A model that is run in F32 and Q8_0 beside llama.cpp, and so a row of the README's table. */
+export interface FamilyCase {
+  readonly name: string;
+  readonly options: Options;
+}
+
+const small = { nLayers: 2, modelDim: 64, nHeads: 4, nKvHeads: 2, nVocab: 320, seed: 41 } as const;
+// Seeds with few near ties among 80 positions: llama.cpp rounds activations beside quantized weights, Floe does not.
+const dense = { ...small, ffDim: 96 } as const;
+const moe = { ...small, ffDim: 96, expertDim: 96, nExperts: 8, nExpertsUsed: 2, routerSpread: 5 } as const;
+
+export const familyCases: readonly FamilyCase[] = [
+  { name: 'arctic', options: { ...moe, architecture: 'arctic', seed: 49 } },
+  { name: 'llama', options: { ...dense, architecture: 'llama' } },
+  { name: 'llama (Mixtral)', options: { ...moe, architecture: 'llama', seed: 70 } },
+  { name: 'qwen2', options: { ...dense, architecture: 'qwen2', seed: 42 } },
+  { name: 'qwen2moe', options: { ...moe, architecture: 'qwen2moe', seed: 45 } },
+  // Heads that do not fill the model's width.
+  { name: 'qwen3', options: { ...dense, architecture: 'qwen3', headDim: 32 } },
+  { name: 'qwen3moe', options: { ...moe, architecture: 'qwen3moe', headDim: 32 } },
+  { name: 'olmoe', options: { ...moe, architecture: 'olmoe', nKvHeads: 4, seed: 42 } },
+  { name: 'dbrx', options: { ...moe, architecture: 'dbrx', seed: 46 } },
+  { name: 'granitemoe', options: { ...moe, architecture: 'granitemoe', seed: 49 } },
+  { name: 'phi3', options: { ...dense, architecture: 'phi3', seed: 44 } },
+  { name: 'deepseek2', options: { ...moe, architecture: 'deepseek2', ropeDim: 16, seed: 44 } },
+];
+
+/** Context they were trained for at first: the prompts are longer. */
+const original_context_length = 24;
+
+export const ropeCases: readonly FamilyCase[] = [
+  { name: 'linear', options: { ...dense, architecture: 'llama', ropeScaling: { type: 'linear', factor: { f32: 4 } } } },
+  { name: 'of Llama 3 (rope_freqs)', options: { ...dense, architecture: 'llama', ropeFreqs: true } },
+  {
+    name: 'yarn',
+    options: {
+      ...dense,
+      architecture: 'qwen2',
+      ropeScaling: { type: 'yarn', factor: { f32: 4 }, original_context_length },
+    },
+  },
+  {
+    name: 'longrope',
+    options: {
+      ...dense,
+      architecture: 'phi3',
+      ropeScaling: { type: 'longrope', attn_factor: { f32: 1.2 }, original_context_length },
+    },
+  },
+  {
+    name: 'yarn of DeepSeek',
+    options: {
+      ...moe,
+      architecture: 'deepseek2',
+      ropeDim: 16,
+      ropeScaling: { type: 'yarn', factor: { f32: 4 }, original_context_length, yarn_log_multiplier: { f32: 0.0707 } },
+      metadata: { expert_group_count: 4, expert_group_used_count: 2 },
+    },
+  },
+  {
+    name: 'none, keys and values joined',
+    options: { ...moe, architecture: 'deepseek2', ropeDim: 16, latentJoined: true, latentLite: true, nLayers: 27 },
+  },
+];
