@@ -7,6 +7,7 @@ import { type Claim, Pager } from './pager.ts';
 import { type CachePolicy, type DecayedCounts, decayedCounts } from './policy.ts';
 import { ExpertReads, type ExpertSource } from './reads.ts';
 import type { ExpertSlots } from './slots.ts';
+import { SlotTurns } from './slotTurns.ts';
 
 export interface ExpertSize {
   readonly nLayers: number;
@@ -44,10 +45,7 @@ export class ExpertCache {
   private readonly loads = new Map<number, Promise<void>>();
   private readonly guessed: Uint8Array;
   private readonly reads: ExpertReads;
-  /** Who waits for a slot hears of whatever may give one free. */
-  private wakes: (() => void)[] = [];
-  /** Ends when all who came before have the slots they want. */
-  private turn: Promise<void> = Promise.resolve();
+  private readonly turns = new SlotTurns();
   /** `bring`s that have all slots they want and were not released. */
   private nBrought = 0;
   private filling: Promise<void> | null = null;
@@ -115,7 +113,7 @@ export class ExpertCache {
    */
   async bring(keys: readonly number[], signal?: AbortSignal): Promise<() => void> {
     const loads: Promise<void>[] = [];
-    const endTurn = await this.takeTurn();
+    const endTurn = await this.turns.take();
     for (const key of keys) this.pager.pin(key);
     const secured = keys.map((key) => this.secure(key, signal, loads));
     const isSecured = await Promise.allSettled(secured);
@@ -124,7 +122,7 @@ export class ExpertCache {
     const release = () => {
       this.nBrought--;
       for (const key of keys) this.pager.unpin(key);
-      this.wake();
+      this.turns.wake();
     };
     // All end before any is reported: a load that goes on would fill a slot behind our back.
     const failed = [...isSecured, ...(await Promise.allSettled(loads))].find(({ status }) => status === 'rejected');
@@ -141,7 +139,7 @@ export class ExpertCache {
 
   letGo(layer: number): void {
     this.pager.letGo(layer);
-    this.wake();
+    this.turns.wake();
   }
 
   /** Fills free slots with experts that are near, those of the highest score first: at load, before the first token. */
@@ -256,20 +254,6 @@ export class ExpertCache {
     return keys.sort((a, b) => score.get(b)! - score.get(a)! || (a % nExperts) - (b % nExperts) || a - b);
   }
 
-  /**
-   * One after the other they take the slots they want: several of whom each had but some would wait for each other for
-   * good. Who has all of them needs nobody to go on.
-   */
-  private async takeTurn(): Promise<() => void> {
-    const before = this.turn;
-    let end = () => {};
-    this.turn = new Promise((resolve) => {
-      end = resolve;
-    });
-    await before;
-    return end;
-  }
-
   /** Ends when `key` has a slot, or one that it is loaded to: that load is among `loads` then. */
   private async secure(key: number, signal: AbortSignal | undefined, loads: Promise<void>[]): Promise<void> {
     while (!this.pager.isNamed(key)) {
@@ -282,19 +266,9 @@ export class ExpertCache {
       // Under way, or every slot is spoken for: what is loading ends, and is looked at again. If it was aborted, that was
       // not by us: it is begun anew.
       if (under) await under.catch(() => {});
-      else if (this.loads.size > 0 || this.nBrought > 0 || this.pager.holdsAny) await this.changed();
+      else if (this.loads.size > 0 || this.nBrought > 0 || this.pager.holdsAny) await this.turns.changed();
       else throw new InternalError(`no slot for expert ${key}: all are wanted`);
     }
-  }
-
-  private changed(): Promise<void> {
-    return new Promise((resolve) => this.wakes.push(resolve));
-  }
-
-  private wake(): void {
-    const { wakes } = this;
-    this.wakes = [];
-    for (const wake of wakes) wake();
   }
 
   private load(claim: Claim, signal: AbortSignal | undefined): Promise<void> {
@@ -310,7 +284,7 @@ export class ExpertCache {
     this.loads.set(key, load);
     const end = () => {
       this.loads.delete(key);
-      this.wake();
+      this.turns.wake();
     };
     load.then(end, end);
     return load;

@@ -287,6 +287,16 @@ describe('arctic, random', () => {
       expect(new Set(dropped).size).toBeGreaterThan(1);
     });
 
+    it('brings what was left out for later, where that is a copy from memory in the place of what is cold', async () => {
+      const own = { gpu: '50%', memoryShare: 1, schedule: { runAhead: 0 }, dropBelow: 1 } as const;
+      const { counts } = await answer(file, own);
+      const prompt = (await answer(file, { ...own, nDecoded: 0 })).counts;
+      const decoded = (key: 'loads' | 'misses') => counts[key] - prompt[key];
+      expect(counts.guesses).toBeGreaterThan(0);
+      expect(counts.guesses).toBeLessThanOrEqual(counts.dropped);
+      expect(decoded('loads')).toBe(decoded('misses') - counts.dropped + counts.guesses);
+    });
+
     it('costs some divergence over a text, and none at 0', async () => {
       const { runner } = await conversation(file);
       const ids = PROMPT;

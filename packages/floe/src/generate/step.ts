@@ -174,6 +174,8 @@ export class Step {
       routed.map(({ key }, rank) => (left[rank] ? ABSENT : experts.pager.slotOf[key]!)),
       routed.map(({ weight }, rank) => (left[rank] ? 0 : weight)),
     );
+    // It may be wanted again: it comes like a guess, if that harms nobody.
+    for (const [rank, { key }] of routed.entries()) if (left[rank]) experts.guess(key);
   }
 
   /** Submits what the schedule allows. */
