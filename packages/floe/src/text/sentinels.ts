@@ -35,10 +35,19 @@ export class Sentinels {
     return this.#contents[index]?.placeholder ?? '';
   }
 
-  /** The rendered text in segments, each content back in its place. */
-  cut(rendered: string): Segment[] {
+  /**
+   * The rendered text in segments, each content back in its place. `real` is what the template made of the contents
+   * themselves: where it wrote one as JSON, so does this.
+   */
+  cut(rendered: string, real: string): Segment[] {
     const segments: Segment[] = [];
     let end = 0;
+    let length = 0;
+    const push = (kind: Segment['kind'], text: string) => {
+      if (text === '') return;
+      segments.push({ kind, text });
+      length += text.length;
+    };
     for (const match of rendered.matchAll(this.#pattern)) {
       const content = this.#contents[Number(match[1])];
       if (!content) continue;
@@ -49,11 +58,13 @@ export class Sentinels {
       const after = commonStart(rendered.slice(to), content.after);
       from -= before.length;
       to += after.length;
-      if (from > end) segments.push({ kind: 'frame', text: rendered.slice(end, from) });
-      segments.push({ kind: 'content', text: before + content.core + after });
+      push('frame', rendered.slice(end, from));
+      const asJson = JSON.stringify(content.core).slice(1, -1);
+      const isJson = asJson !== content.core && real.startsWith(asJson, length + before.length);
+      push('content', before + (isJson ? asJson : content.core) + after);
       end = to;
     }
-    if (end < rendered.length) segments.push({ kind: 'frame', text: rendered.slice(end) });
+    push('frame', rendered.slice(end));
     return segments;
   }
 

@@ -1,30 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Host, WorkerPort } from '../host/index.ts';
+import type { WorkerPort } from '../host/index.ts';
 import { nodeHost } from '../host/node.ts';
-import { answerTemplateRequest, renderTemplate, type TemplateReply, type TemplateRequest } from './renderTemplate.ts';
-import { ChatTemplate, type RenderOptions, type TemplateMessage, tokenizeChat } from './template.ts';
+import { answerTemplateRequest, renderTemplate } from './renderTemplate.ts';
+import { inProcessHost, type TemplateHost } from './template.testing.ts';
+import { ChatTemplate, type RenderOptions, tokenizeChat } from './template.ts';
+import type { TemplateMessage } from './templateMessages.ts';
 import { ARCTIC_TINY, readVocabulary, spmVocabulary } from './testFiles.ts';
 import { createTokenizer, type Tokenizer } from './tokenizer.ts';
 
-type TemplateHost = Pick<Host, 'clock' | 'startTemplateWorker'>;
-
-/** A worker in the same thread, for templates that end. */
-function inProcess(): WorkerPort {
-  let listen: (message: unknown) => void = () => undefined;
-  const reply = (message: TemplateReply) => queueMicrotask(() => listen(structuredClone(message)));
-  reply({ kind: 'ready' });
-  return {
-    post: (message) => reply(answerTemplateRequest(structuredClone(message) as TemplateRequest)),
-    onMessage: (listener) => {
-      listen = listener;
-    },
-    onError: () => undefined,
-    terminate: () => undefined,
-  };
-}
-
 const { clock } = nodeHost(null);
-const host: TemplateHost = { clock, startTemplateWorker: inProcess };
+const host = inProcessHost();
 const CHATML =
   "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}" +
   '{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}';
@@ -175,6 +160,32 @@ describe('renderTemplate', () => {
     expect(() => renderTemplate(`{% for i in ${call} %}{% endfor %}`, {})).toThrow(/range/);
   });
 
+  it.each([
+    [
+      'a text that doubles',
+      "{% set ns = namespace(x='a') %}{% for i in range(40) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x }}",
+    ],
+    [
+      'a text whose letters double',
+      "{% set ns = namespace(x='a') %}{% for i in range(40) %}{% set ns.x = ns.x | replace('a', 'aa') %}{% endfor %}{{ ns.x }}",
+    ],
+    [
+      'a list that doubles',
+      '{% set ns = namespace(x=[1]) %}{% for i in range(40) %}{% set ns.x = ns.x + ns.x %}{% endfor %}',
+    ],
+    ['a line moved to the right without end', "{{ 'a\nb' | indent(1000000000) }}"],
+    ['JSON with wide lines', '{{ [[1]] | tojson(indent=1000000000) }}'],
+    ['a macro that calls itself', '{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}'],
+    ['what it objects to', "{{ raise_exception('no') }}"],
+    ['a function it makes up', '{{ eval("1") }}'],
+    ['a filter it makes up', '{{ 1 | attr("constructor") }}'],
+    ['a file', "{% include '/etc/passwd' %}"],
+  ])('answers %s with a failure or little text', (_, template) => {
+    const reply = answerTemplateRequest({ request: 1, template, contexts: [{}], nowMs: 0 });
+    if (reply.kind === 'rendered') expect(reply.texts[0]!.length).toBeLessThan(1000);
+    else expect(reply).toMatchObject({ kind: 'failed', message: expect.stringMatching(/./) });
+  });
+
   it('makes ranges as Python does', () => {
     expect(renderTemplate('{{ range(3) | join }} {{ range(2, 8, 3) | join }} {{ range(3, 0, -1) | join }}', {})).toBe(
       '012 25 321',
@@ -200,14 +211,18 @@ describe('renderTemplate', () => {
 
   it('answers a template nested too deep with a failure, not with its end', () => {
     const nested = `{{ ${'('.repeat(20_000)}1${')'.repeat(20_000)} }}`;
-    expect(answerTemplateRequest({ request: 1, template: nested, contexts: [{}] })).toMatchObject({
+    expect(answerTemplateRequest({ request: 1, template: nested, contexts: [{}], nowMs: 0 })).toMatchObject({
       kind: 'failed',
       request: 1,
     });
   });
 
-  it('knows today', () => {
-    expect(renderTemplate("{{ strftime_now('%Y-%m-%d') }}", {})).toMatch(/^\d{4}-\d\d-\d\d$/);
+  it('takes the host’s clock for now', async () => {
+    const noon = new Date(2024, 1, 29, 12, 5, 7).getTime();
+    const source = "{{ strftime_now('%Y-%m-%d %d %b %Y %A %B %H:%M:%S %I%p %y %%') }}";
+    const dated = templateOf(source, tiny, inProcessHost(noon));
+    const text = (await dated.render([])).map((segment) => segment.text).join('');
+    expect(text).toBe('2024-02-29 29 Feb 2024 Thursday February 12:05:07 12PM 24 %');
   });
 });
 

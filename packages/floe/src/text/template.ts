@@ -1,27 +1,27 @@
-import { RequestError } from '../errors/index.ts';
+import { RequestError, TextError } from '../errors/index.ts';
 import type { Host } from '../host/index.ts';
 import { Sentinels } from './sentinels.ts';
 import { looksLikeMarker } from './specials.ts';
+import {
+  type ArgumentsAs,
+  checkMessages,
+  type Json,
+  keysOf,
+  messagesWith,
+  type TemplateMessage,
+} from './templateMessages.ts';
 import { TemplateRunner, templateError } from './templateRunner.ts';
 import type { Segment, Tokenizer } from './tokenizer.ts';
-import { wellFormed } from './wellFormed.ts';
-
-/** A message of a conversation, as templates know it. */
-export interface TemplateMessage {
-  readonly role: string;
-  readonly content: string;
-}
 
 export interface RenderOptions {
   /** True (default): the text ends where the assistant's answer begins. */
   readonly addGenerationPrompt?: boolean;
   /** Further variables some templates know, like `enable_thinking`. Plain data, from the application, not its users. */
   readonly variables?: Readonly<Record<string, string | number | boolean | null>>;
+  /** Tools the model may call, as the OpenAI API has them: `{ type: 'function', function: { name, … } }`. */
+  readonly tools?: readonly Json[];
   readonly signal?: AbortSignal;
 }
-
-/** Roles become part of the frame, so they can't be free text. */
-const ROLE = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
 
 /** A model's own chat template (Jinja, from the GGUF), run at a distance and never able to confuse who said what. */
 export class ChatTemplate {
@@ -55,17 +55,18 @@ export class ChatTemplate {
    */
   async render(messages: readonly TemplateMessage[], options: RenderOptions = {}): Promise<Segment[]> {
     checkMessages(messages);
-    const contents = messages.map(({ content }) => wellFormed(content));
-    const variables = this.#variables(options);
-    const sentinels = new Sentinels(this.source + JSON.stringify(variables), contents);
-    const context = (content: (index: number) => string) => ({
-      ...variables,
-      messages: messages.map(({ role }, index) => ({ role, content: content(index) })),
+    this.#checkFrame(messages, options);
+    const withObjects = await this.#render(messages, 'object', options).catch((error: unknown) => {
+      if (hasArguments(messages) && error instanceof TextError && error.code === 'text/template') return null;
+      throw error;
     });
-    const contexts = [context((index) => contents[index] ?? ''), context((index) => sentinels.placeholder(index))];
-    const [real = '', marked = ''] = await this.#runner.run(this.source, contexts, options.signal);
+    // It added them to a string, which a language without types makes that of.
+    const isWrong = withObjects === null || (hasArguments(messages) && withObjects.real.includes('[object '));
+    const { contents, sentinels, real, marked } = isWrong
+      ? await this.#render(messages, 'string', options)
+      : withObjects;
 
-    const segments = sentinels.cut(marked);
+    const segments = sentinels.cut(marked, real);
     if (segments.map(({ text }) => text).join('') === real) return segments;
     if (this.#canTell(contents, real, marked)) return [{ kind: 'frame', text: real }];
     const broken = sentinels.brokenIn(segments);
@@ -78,11 +79,44 @@ export class ChatTemplate {
     this.#runner.dispose();
   }
 
-  #variables({ addGenerationPrompt = true, variables = {} }: RenderOptions): Readonly<Record<string, unknown>> {
+  /** The template's text for the messages, and for the stand-ins of all that is written in them. */
+  async #render(messages: readonly TemplateMessage[], argumentsAs: ArgumentsAs, options: RenderOptions) {
+    const variables = this.#variables(options);
+    const contents: string[] = [];
+    const real = messagesWith(messages, argumentsAs, (text) => {
+      contents.push(text);
+      return text;
+    });
+    const surroundings = this.source + JSON.stringify([variables, messages]);
+    const sentinels = new Sentinels(surroundings, contents);
+    let index = 0;
+    const marked = messagesWith(messages, argumentsAs, () => sentinels.placeholder(index++));
+    const contexts = [real, marked].map((messages) => ({ ...variables, messages }));
+    const [realText = '', markedText = ''] = await this.#runner.run(this.source, contexts, options.signal);
+    return { contents, sentinels, real: realText, marked: markedText };
+  }
+
+  /** What the template writes of tools and of arguments' names is frame: it may not hold what only a frame may. */
+  #checkFrame(messages: readonly TemplateMessage[], { tools = [] }: RenderOptions): void {
+    const text = JSON.stringify(tools) + keysOf(messages).join('\n');
+    const [id] = this.#tokenizer.specialsIn(text).filter((special) => this.#isMarker(special));
+    if (id === undefined) return;
+    const token = this.#tokenizer.vocabulary.tokens[id] ?? '';
+    throw new RequestError('request/invalid', `A tool, or the name of an argument, has the marker '${token}' in it.`, {
+      remedy: 'Write it in another way: the model would take it for the end of a message, or the like.',
+      details: { token },
+    });
+  }
+
+  #isMarker(id: number): boolean {
+    return this.#tokenizer.isControl(id) || looksLikeMarker(this.#tokenizer.vocabulary.tokens[id] ?? '');
+  }
+
+  #variables({ addGenerationPrompt = true, variables = {}, tools }: RenderOptions): Readonly<Record<string, unknown>> {
     const { tokens, bosId, eosId } = this.#tokenizer.vocabulary;
     return {
       // Null, not absent, as in the library templates are written for: some ask `tools is not none`.
-      tools: null,
+      tools: tools?.length ? tools : null,
       documents: null,
       ...variables,
       add_generation_prompt: addGenerationPrompt,
@@ -94,9 +128,7 @@ export class ChatTemplate {
   /** Whether the real text, tokenized as one frame, surely has the special tokens the template wrote and no others. */
   #canTell(contents: readonly string[], real: string, marked: string): boolean {
     const written = this.#tokenizer.specialsIn(marked);
-    const { tokens } = this.#tokenizer.vocabulary;
-    const marker = (id: number) =>
-      this.#tokenizer.isControl(id) || written.includes(id) || looksLikeMarker(tokens[id] ?? '');
+    const marker = (id: number) => written.includes(id) || this.#isMarker(id);
     if (contents.some((content) => this.#tokenizer.specialsIn(content).some(marker))) return false;
     const found = this.#tokenizer.specialsIn(real).filter(marker);
     return found.length === written.length && found.every((id, i) => id === written[i]);
@@ -108,15 +140,6 @@ export function tokenizeChat(tokenizer: Tokenizer, segments: readonly Segment[])
   return tokenizer.tokenizeSegments(segments);
 }
 
-function checkMessages(messages: readonly TemplateMessage[]): void {
-  const problem = (index: number, what: string, details: Readonly<Record<string, string | number>>) =>
-    new RequestError('request/invalid', `Message ${index} ${what}.`, {
-      remedy: "Each message needs a `role` like 'user' and a `content` that is a string.",
-      details: { index, ...details },
-    });
-  for (const [index, { role, content }] of messages.entries()) {
-    if (typeof content !== 'string') throw problem(index, `has a content of type ${typeof content}`, {});
-    if (!ROLE.test(role))
-      throw problem(index, `has the role ${JSON.stringify(role)}, which is no plain word`, { role });
-  }
+function hasArguments(messages: readonly TemplateMessage[]): boolean {
+  return messages.some(({ tool_calls = [] }) => tool_calls.length > 0);
 }

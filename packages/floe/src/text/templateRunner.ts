@@ -45,7 +45,7 @@ export class TemplateRunner {
       const worker = this.#worker;
       await this.#within(START_LIMIT_MS, worker.ready, signal);
       const request = this.#request++;
-      const reply = worker.ask({ request, template, contexts });
+      const reply = worker.ask({ request, template, contexts, nowMs: this.#host.clock.epochMs() });
       const answer = await this.#within(TEMPLATE_LIMIT_MS, reply, signal);
       if (answer.kind === 'rendered') return answer.texts;
       throw templateError(
