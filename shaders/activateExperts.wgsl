@@ -20,10 +20,10 @@ fn rowOf(at: u32) -> vec4f { return vec4f(gateUp[at], gateUp[at + 1u], gateUp[at
 fn activateExperts(@builtin(global_invocation_id) id: vec3u) {
   let i = id.x; let pair = id.y;
   if (faulted(params.stage) || i >= params.nVectors || slots[pair] == params.absent) { return; }
-  let from = pair * params.gateUpStride + 4u * i;
+  let begin = pair * params.gateUpStride + 4u * i;
   let bias = ids[pair] * params.biasStride + i;
-  let gate = min(rowOf(from) + gateBias[bias], vec4f(LIMIT));
-  let up = clamp(rowOf(from + 4u * params.nVectors) + upBias[bias], vec4f(-LIMIT), vec4f(LIMIT));
+  let gate = min(rowOf(begin) + gateBias[bias], vec4f(LIMIT));
+  let up = clamp(rowOf(begin + 4u * params.nVectors) + upBias[bias], vec4f(-LIMIT), vec4f(LIMIT));
   // The clamp keeps exp finite: WGSL leaves overflow undefined.
   y[pair * params.biasStride + i] = (up + 1.0) * gate / (1.0 + exp(-max(ALPHA * gate, vec4f(-80.0))));
 }

@@ -11,7 +11,8 @@ fn groupScore(gate: Gate, row: u32, group: u32) -> f32 {
     let score = plainScore(gate, row, group * size + i);
     if (score > best) { second = best; best = score; } else { second = max(second, score); }
   }
-  return best + max(second, -1e30);
+  // A group of one has no second; of NaN, which is as little as can be, none is added.
+  return best + select(max(second, -1e30), 0.0, size == 1u);
 }
 fn choiceOf(row: u32) -> Choice {
   let gate = gateOf(row);

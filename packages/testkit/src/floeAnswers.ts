@@ -5,7 +5,7 @@ import { readGguf } from '../../floe/src/gguf/index.ts';
 import { type Device, readBuffer } from '../../floe/src/gpu/index.ts';
 import { systemClock } from '../../floe/src/host/index.ts';
 import { routeReference } from '../../floe/src/kernels/route.reference.ts';
-import { type ModelPlan, type PlaceOptions, placeModel, planModel } from '../../floe/src/model/index.ts';
+import { type ModelPlan, type PlaceOptions, placeModel, planMemory, planModel } from '../../floe/src/model/index.ts';
 import { rowStride } from '../../floe/src/quant/index.ts';
 import { packRecord } from '../../floe/src/store/index.ts';
 import { klDivergence, logSoftmax } from './expectNear.ts';
@@ -49,6 +49,24 @@ export async function floeAnswers(
   device.throwIfFailed();
   await runner.destroy();
   return answers;
+}
+
+/** The likeliest tokens one after another, each decoded by itself, with as few experts on the GPU as work. */
+export async function floeGreedy(
+  device: Device,
+  bytes: Uint8Array,
+  ids: readonly number[],
+  nTokens: number,
+): Promise<number[]> {
+  const read = async (offset: number, length: number) => bytes.subarray(offset, offset + length);
+  const plan = planModel(await readGguf({ sizeBytes: bytes.length, read }));
+  const { slots } = planMemory(plan, 256, 'min');
+  const placed = await placeModel(device, plan, { read: (record) => packRecord(record, read) }, { slots });
+  const runner = new Runner(device, placed, 256, systemClock);
+  const picked = [await (await runner.prefill(ids, { kind: 'greedy' }, 0, () => {})).wait()];
+  while (picked.length < nTokens) picked.push(await (await runner.decode({ kind: 'greedy' }, 0)).wait());
+  await runner.destroy();
+  return picked;
 }
 
 /** Of a layer's router logits [T, nExperts], each token's margin. */

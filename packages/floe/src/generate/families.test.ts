@@ -1,8 +1,8 @@
 /** Every model family against llama.cpp, an engine we did not write, on the same random files. */
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { agreement, floeAnswers } from '@floe/testkit/floeAnswers';
+import { join, resolve } from 'node:path';
+import { agreement, floeAnswers, floeGreedy } from '@floe/testkit/floeAnswers';
 import { testGpu } from '@floe/testkit/nodeGpu';
 import { openOracle } from '@floe/testkit/oracle';
 import { type RandomModelOptions, randomModel } from '@floe/testkit/randomModel';
@@ -40,12 +40,16 @@ async function compare(options: RandomModelOptions, tie: number) {
   return { ...agreement(clear(ours), clear(theirs)), nAll: ours.length };
 }
 
-describe.each(familyCases)('$name agrees with llama.cpp', ({ options }) => {
+/** Cases that passed, by what was checked. */
+const passed = { F32: new Set<string>(), Q8_0: new Set<string>(), rope: new Set<string>() };
+
+describe.each(familyCases)('$name agrees with llama.cpp', ({ name, options }) => {
   it('F32: log-probabilities within 5e-3, every top-1', async () => {
     const found = await compare({ ...options, type: 'F32' }, NEAR_TIE);
     expect(found.nPositions).toBeGreaterThanOrEqual(0.98 * found.nAll);
     expect(found.maxError).toBeLessThan(5e-3);
     expect(found.top1).toBe(1);
+    passed.F32.add(name);
   });
 
   it('Q8_0: mean KL below 2e-3, top-1 in 97%, where no route is a near tie', async () => {
@@ -53,15 +57,30 @@ describe.each(familyCases)('$name agrees with llama.cpp', ({ options }) => {
     expect(found.nPositions).toBeGreaterThan(0.6 * found.nAll);
     expect(found.meanKl).toBeLessThan(2e-3);
     expect(found.top1).toBeGreaterThanOrEqual(0.97);
+    passed.Q8_0.add(name);
   });
 });
 
 it.each(ropeCases)(
   'rope scaling $name, beyond the original context: log-probabilities within 5e-3',
-  async ({ options }) => {
+  async ({ name, options }) => {
     const found = await compare({ ...options, type: 'F32' }, NEAR_TIE);
     expect(found.maxError).toBeLessThan(5e-3);
     expect(found.top1).toBe(1);
+    passed.rope.add(name);
+  },
+);
+
+// Those whose layers are of several kinds, or whose experts need more than matrices.
+it.each(familyCases.filter(({ options }) => ['deepseek2', 'gpt-oss', 'qwen2moe'].includes(options.architecture)))(
+  '$name decodes, with as few experts on the GPU as work, what its prompts say',
+  async ({ options }) => {
+    const bytes = randomModel({ ...options, type: 'F32' });
+    const ids = prompts[0]!.slice(0, 20);
+    const picked = await floeGreedy(device, bytes, ids, 8);
+    const [answer] = await floeAnswers(device, bytes, [[...ids, ...picked]]);
+    const likeliest = answer!.logprobs.map((row) => row.indexOf(Math.max(...row)));
+    expect(picked).toEqual(likeliest.slice(ids.length - 1, -1));
   },
 );
 
@@ -70,4 +89,25 @@ it("Mixtral's first files, with a tensor for each expert, give the same bits as 
   const of = (expertsApart: boolean) =>
     floeAnswers(device, randomModel({ ...options, type: 'Q8_0', expertsApart }), prompts);
   expect(await of(true)).toEqual(await of(false));
+});
+
+/** The README's tables, between two comments. `pnpm unit packages/floe/src/generate/families.test.ts -u` writes them. */
+it('the README has a row for each family that was checked above, and no other', async () => {
+  const path = resolve(import.meta.dirname, '../../../../README.md');
+  const [begin, end] = ['<!-- families -->\n', '<!-- /families -->'];
+  const readme = readFileSync(path, 'utf8');
+  const table = [
+    '| architecture | models | F32: log-probabilities within 5e-3 | Q8_0: mean KL < 2e-3, top-1 ≥ 97% |',
+    '|---|---|---|---|',
+    ...familyCases.map(({ name, models }) => {
+      const [f32, q8] = [passed.F32, passed.Q8_0].map((names) => (names.has(name) ? 'yes' : 'no'));
+      return `| ${name} | ${models} | ${f32} | ${q8} |`;
+    }),
+    '',
+    `RoPE scaling beyond the original context, F32, log-probabilities within 5e-3: ${[...passed.rope].join(', ')}.`,
+    '',
+  ];
+  const [before, rest] = readme.split(begin);
+  const after = rest!.slice(rest!.indexOf(end));
+  await expect([before, begin, table.join('\n'), after].join('')).toMatchFileSnapshot(path);
 });

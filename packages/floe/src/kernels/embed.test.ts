@@ -83,6 +83,13 @@ it('control: the row of another token is out of bounds', async () => {
   expect(nmse(unpadded(run!, dim), expected)).toBeGreaterThan(NMSE);
 });
 
+it('multiplies by its scale', async () => {
+  const bytes = encode('Q8_0', random.normals(NVOCAB * 96));
+  const [plain] = await look({}, 'Q8_0', bytes, TOKENS, 96);
+  const [scaled] = await look({}, 'Q8_0', bytes, TOKENS, 96, NVOCAB, 8);
+  expect(scaled).toEqual(plain!.map((value) => 8 * value));
+});
+
 async function look(
   options: DeviceOptions,
   format: FormatName,
@@ -90,11 +97,12 @@ async function look(
   tokens: number[],
   dim: number,
   nVocab = NVOCAB,
+  scale = 1,
 ) {
   const device = await testDevice(options);
   const nValues = tokens.length * rowStride(dim);
   const x = whole(device.buffers.storage('other', 'x', Math.max(256, nValues * 4)));
   const w = uploadMatrix(device, format, bytes, nVocab, dim);
   const ids = upload(device, Uint32Array.from(tokens));
-  return runThrice(device, (rec) => embed(rec, { tokens: ids, w, x, nTokens: tokens.length }), x, nValues);
+  return runThrice(device, (rec) => embed(rec, { tokens: ids, w, x, nTokens: tokens.length, scale }), x, nValues);
 }

@@ -25,3 +25,13 @@ export function swigluReference(gateUp: ArrayLike<number>, nTokens: number, n: n
     return (gate / (1 + Math.exp(-gate))) * gateUp[t * 2 * n + n + at]!;
   });
 }
+
+/** gelu(gate) · up of rows [gate | up], each `n` wide, gelu by its tanh form (Hendrycks & Gimpel 2016). */
+export function gegluReference(gateUp: ArrayLike<number>, nTokens: number, n: number): Float64Array {
+  return Float64Array.from({ length: nTokens * n }, (_, i) => {
+    const [t, at] = [Math.floor(i / n), i % n];
+    const gate = gateUp[t * 2 * n + at]!;
+    const gelu = 0.5 * gate * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (gate + 0.044715 * gate ** 3)));
+    return gelu * gateUp[t * 2 * n + n + at]!;
+  });
+}

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { type Device, whole } from '../gpu/index.ts';
 import { formatByName, formats, rowStride } from '../quant/index.ts';
 import { groupByExpert } from './groupByExpert.ts';
-import { matmulReference, swigluReference } from './matmul.reference.ts';
+import { gegluReference, matmulReference, swigluReference } from './matmul.reference.ts';
 import { expertMatmul, expertShape, type MatmulOutput, matmul, type Route, WIDE_TOKENS } from './matmul.ts';
 import { unpackParts } from './matrix.ts';
 import {
@@ -73,6 +73,16 @@ describe.each(families)('matmul, %s', (family) => {
     const gateUp = matmulReference(x, formatByName('Q8_0').dequantize(bytes, 2 * N * K), T, 2 * N, K);
     const [run] = await multiply(device, 'swiglu', 'Q8_0', bytes, x, { T, N: 2 * N, K });
     expect(nmse(run!, swigluReference(gateUp, T, N))).toBeLessThan(NMSE);
+  });
+
+  it('geglu takes gate and up stacked: gelu(gate) · up, by tanh', async () => {
+    const device = await testDevice({ family });
+    const [T, N, K] = [5, 70, 64];
+    const bytes = encode('Q8_0', random.normals(2 * N * K, 0.2));
+    const x = random.normals(T * K);
+    const gateUp = matmulReference(x, formatByName('Q8_0').dequantize(bytes, 2 * N * K), T, 2 * N, K);
+    const [run] = await multiply(device, 'geglu', 'Q8_0', bytes, x, { T, N: 2 * N, K });
+    expect(nmse(run!, gegluReference(gateUp, T, N))).toBeLessThan(NMSE);
   });
 
   it('a row does not depend, bit for bit, on the other rows of the step', async () => {
@@ -255,7 +265,7 @@ async function multiply(
   { T, N, K }: { T: number; N: number; K: number },
 ): Promise<Float32Array[]> {
   const w = uploadMatrix(device, format, bytes, N, K);
-  const nOut = output === 'swiglu' ? N / 2 : N;
+  const nOut = output === 'swiglu' || output === 'geglu' ? N / 2 : N;
   const y = whole(device.buffers.storage('other', 'y', T * rowStride(nOut) * 4));
   const view = upload(device, paddedRows(x, K));
   const runs = await runThrice(

@@ -30,6 +30,29 @@ describe('ropeAngles and their frequencies', () => {
     expect(Math.abs(at(ropeAngles(frequencies, 4_999_999, 1), 0, 1)[0]! - inF32)).toBeGreaterThan(1e-4);
   });
 
+  it('of LongRoPE takes the divisors of the file, others for contexts beyond the original, and its magnitude', () => {
+    const [short, long] = [Float32Array.of(1, 1, 2, 2), Float32Array.of(1, 2, 4, 8)];
+    const scaling = { kind: 'longrope', factor: 1, nCtxOriginal: 64, magnitude: 1.5 } as const;
+    const of = (nCtx: number) => ropeFrequencies({ base: 10_000, scaling }, 8, { always: null, short, long }, nCtx);
+    expect(of(64).turns).toEqual(frequencies.turns.map((turn, i) => turn / short[i]!));
+    expect(of(65).turns).toEqual(frequencies.turns.map((turn, i) => turn / long[i]!));
+    expect(at(ropeAngles(of(64), 0, 1), 0, 0)).toEqual([1.5, 0]);
+  });
+
+  it('of YaRN keeps what turns often in the original context, slows what turns less than once, and mends between', () => {
+    const scaling = { kind: 'yarn', factor: 4, nCtxOriginal: 4096, betaFast: 32, betaSlow: 1, magnitude: 1 } as const;
+    const { turns } = ropeFrequencies({ base: 10_000, scaling }, 128, none, 16_384);
+    const plain = ropeFrequencies(table, 128, none, 16_384).turns;
+    const kept = Array.from(turns, (turn, pair) => turn / plain[pair]!);
+    for (const [pair, share] of kept.entries()) {
+      const times = (4096 * plain[pair]!) / (2 * Math.PI);
+      if (times > 40) expect(share, `pair ${pair}`).toBe(1);
+      if (times < 0.8) expect(share, `pair ${pair}`).toBe(0.25);
+      if (pair > 0) expect(share, `pair ${pair}`).toBeLessThanOrEqual(kept[pair - 1]!);
+    }
+    expect(kept.some((share) => share > 0.3 && share < 0.95)).toBe(true);
+  });
+
   it('divides frequencies by the divisors of the file, and positions by the scale', () => {
     const freqs = Float32Array.of(1, 2, 4, 8);
     const divided = ropeFrequencies(table, 8, { ...none, always: freqs }, 512);
