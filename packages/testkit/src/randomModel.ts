@@ -28,6 +28,8 @@ export interface RandomModelOptions {
   readonly nVocab: number;
   /** Of matrices; norms, biases, router and frequencies are F32 as in every file. */
   readonly type: FormatName;
+  /** Those of another type, by name without `.weight`: files like Q4_K_M mix them. */
+  readonly types?: Readonly<Record<string, FormatName>>;
   readonly seed: number;
   /** No output matrix: the embedding is used again. Some families have none ever. */
   readonly tied?: boolean;
@@ -101,7 +103,7 @@ function randomTensors(options: RandomModelOptions): TensorInput[] {
   const { architecture, nLayers, modelDim: D, nVocab, ropeFreqs = false } = options;
   const family: Family = families[architecture];
   const tied = options.tied ?? family.tied ?? false;
-  const make = tensorMaker(options.type, seeded(options.seed));
+  const make = tensorMaker(options.type, seeded(options.seed), options.types);
   const nPairs = (options.ropeDim ?? headDimOf(options)) / 2;
   const tensors = [
     // Tied, the embedding's deviation is the output matrix's; the first norm undoes that.

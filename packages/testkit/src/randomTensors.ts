@@ -4,8 +4,8 @@ import type { Seeded } from './seeded.ts';
 
 export type TensorMaker = ReturnType<typeof tensorMaker>;
 
-/** Tensors by their name without `.weight`, from which and the seed their weights follow. */
-export function tensorMaker(type: FormatName, random: Seeded) {
+/** Tensors by their name without `.weight`, from which and the seed their weights follow; matrices of `type`, or their own. */
+export function tensorMaker(type: FormatName, random: Seeded, types: Readonly<Record<string, FormatName>> = {}) {
   const normals =
     (tensorType: FormatName, suffix = 'weight') =>
     (stem: string, shape: readonly number[], deviation: number): TensorInput => {
@@ -18,7 +18,8 @@ export function tensorMaker(type: FormatName, random: Seeded) {
     return { name, shape: [dim], type: 'F32', data: random.fork(name).uniforms(dim, min, max) };
   };
   return {
-    matrix: normals(type),
+    matrix: (stem: string, shape: readonly number[], deviation: number) =>
+      normals(types[stem] ?? type)(stem, shape, deviation),
     f32: normals('F32'),
     /** Small beside what it is added to, and nowhere 0. */
     bias: (stem: string, shape: readonly number[]) => {

@@ -48,13 +48,12 @@ export async function collectText(parts: Parts): Promise<TextCompletion> {
 }
 
 function usageOf(part: Extract<AnswerPart, { kind: 'done' }> & { nPrompt: number }): Usage {
-  const { nPrompt, ids, prefillMs, decodeMs, droppedTokens } = part;
+  const { nPrompt, ids, prefillMs, decodeMs } = part;
   return {
     prompt_tokens: nPrompt,
     completion_tokens: ids.length,
     total_tokens: nPrompt + ids.length,
     prefillMs,
     decodeMs,
-    droppedTokens,
   };
 }

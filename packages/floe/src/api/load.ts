@@ -20,8 +20,7 @@ import {
   type RecordPlan,
 } from '../store/index.ts';
 import { ChatTemplate, createTokenizer, type Tokenizer, vocabularyFromMetadata } from '../text/index.ts';
-import { type DividedMemory, divideMemory } from './budget.ts';
-import { contextOf, type LoadedContext } from './context.ts';
+import { contextOf, type DividedMemory, divideMemory } from './budget.ts';
 import { ExpertWatch } from './experts.ts';
 import { fetchOptions } from './fetchOptions.ts';
 import { LocalModel } from './model.ts';
@@ -42,7 +41,7 @@ export interface ThreadOptions extends LoadOptions {
 interface Prepared {
   readonly plan: ModelPlan;
   readonly tokenizer: Tokenizer;
-  readonly context: LoadedContext;
+  readonly contextLength: number;
   readonly memory: DividedMemory;
 }
 
@@ -91,14 +90,14 @@ export async function loadInThread(host: Host, source: ModelSource, options: Thr
   }
 }
 
-function prepare(host: Host, device: Device, gguf: Gguf, options: ThreadOptions): Prepared {
+function prepare(host: Host, device: Device, gguf: Gguf, { contextLength, budget, placing }: ThreadOptions): Prepared {
   const plan = planModel(gguf);
   const tokenizer = createTokenizer(vocabularyFromMetadata(gguf.metadata));
   checkVocabulary(tokenizer, plan);
-  const context = contextOf(host, plan, options);
-  const memory = divideMemory(host, plan, context, options.budget);
-  checkSlots(device, memory.slots, options.placing?.poolBytes);
-  return { plan, tokenizer, context, memory };
+  const context = contextOf(plan, contextLength);
+  const memory = divideMemory(host, plan, context, budget);
+  checkSlots(device, memory.slots, placing?.poolBytes);
+  return { plan, tokenizer, contextLength: context, memory };
 }
 
 /** Weights onto the device, kernels compiled, everything a LocalModel is made of. */
@@ -106,7 +105,7 @@ async function makeReady(
   host: Host,
   device: Device,
   opened: OpenedWeights<Gguf>,
-  { plan, tokenizer, context, memory }: Prepared,
+  { plan, tokenizer, contextLength, memory }: Prepared,
   options: ThreadOptions,
   progress: Report,
 ): Promise<{ readonly model: Model; readonly experts: ExpertCache | null }> {
@@ -123,7 +122,7 @@ async function makeReady(
       ...options.placing,
     });
     const prefetch = options.paging?.prefetch ?? true;
-    return { placed, runner: new Runner(device, placed, context, host.clock, scheduleOf(options), prefetch) };
+    return { placed, runner: new Runner(device, placed, contextLength, host.clock, scheduleOf(options), prefetch) };
   });
   const { compiled } = device.pipelines;
   device.pipelines.onCompiled = () => progress({ phase: 'compile', loaded: compiled.done, total: compiled.asked });
@@ -131,7 +130,7 @@ async function makeReady(
   device.pipelines.onCompiled = () => {};
   device.throwIfFailed();
   const template = ChatTemplate.of(tokenizer, host);
-  const info = infoOf(opened, plan, context, template !== null, device, memory.notices);
+  const info = infoOf(opened, plan, contextLength, template !== null, device, memory.notices);
   if (placed.experts) runner.decoder.dropBelow = options.paging?.dropBelow ?? 0;
   const watch = placed.experts && new ExpertWatch(runner, placed.experts, host.clock, options.onExperts);
   if (options.onTrace) recordTrace(runner, info.name, options.onTrace);
@@ -202,7 +201,7 @@ function isFiles(source: ModelSource): source is readonly Blob[] {
 function infoOf(
   opened: OpenedWeights<Gguf>,
   plan: ModelPlan,
-  context: LoadedContext,
+  contextLength: number,
   hasChatTemplate: boolean,
   { adapter: { description, software } }: Device,
   notices: readonly LoadNotice[],
@@ -218,14 +217,7 @@ function infoOf(
     nExpertsUsed,
     nVocab: plan.nVocab,
     nCtxTrain,
-    contextLength: context.window,
-    context: {
-      window: context.window,
-      sinks: context.nSinks,
-      overflow: context.overflow,
-      kv: context.kv,
-      limitedBy: context.limitedBy,
-    },
+    contextLength,
     quantization: dominantFormat(plan),
     fileBytes: opened.fileBytes,
     hasChatTemplate,

@@ -127,12 +127,9 @@ describe('chat.completions', () => {
     expect(error).toMatchObject({ code: 'request/invalid', details: { argument } });
   });
 
-  it('lets a prompt over the window slide through it, and says how much was dropped', async () => {
+  it('refuses a prompt over the context with context/full', async () => {
     const long = [{ role: 'user', content: 'SELECT id FROM a; '.repeat(200) }];
-    const { usage } = await model.chat.completions.create({ messages: long, max_tokens: 3 });
-    expect(usage.droppedTokens).toBe(usage.total_tokens - model.info.context.window);
-    expect(usage.droppedTokens).toBeGreaterThan(100);
-    expect((await model.chat.completions.create({ messages, max_tokens: 3 })).usage.droppedTokens).toBe(0);
+    await expect(model.chat.completions.create({ messages: long })).rejects.toMatchObject({ code: 'context/full' });
   });
 
   it('a message cannot forge a role: its markers stay text', async () => {

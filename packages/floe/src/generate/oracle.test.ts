@@ -3,12 +3,10 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { testData } from '@floe/testkit/data';
-import { chatPrompts } from '@floe/testkit/evalChats';
 import { klDivergence, logSoftmax } from '@floe/testkit/expectNear';
 import { testGpu } from '@floe/testkit/nodeGpu';
 import { openOracle } from '@floe/testkit/oracle';
 import { type RandomModelOptions, randomModel } from '@floe/testkit/randomModel';
-import { referenceModel } from '@floe/testkit/referenceModel';
 import { seeded } from '@floe/testkit/seeded';
 import { describe, expect, it } from 'vitest';
 import { readGguf } from '../gguf/index.ts';
@@ -86,6 +84,24 @@ async function compare(
   return agreement(await floeLogprobs(readFileSync(path), prompts, options), theirs);
 }
 
+/** Chats of the eval set as llama.cpp tokenizes them: what the model was trained on, so that distributions are sharp. */
+async function chatPrompts(path: string, n: number, set = 'eval.jsonl'): Promise<number[][]> {
+  const rows = readFileSync(testData(set)!, 'utf8')
+    .trim()
+    .split('\n')
+    .slice(0, n)
+    .map((line) => JSON.parse(line));
+  const oracle = await openOracle(path, { vocabOnly: true });
+  const prompts = rows.map(({ messages, expected }) => {
+    const said = messages
+      .map((m: { role: string; content: string }) => `<|im_start|>${m.role}\n${m.content}<|im_end|>\n`)
+      .join('');
+    return oracle.tokenize(`${said}<|im_start|>assistant\n${expected}`, { special: true }).slice(0, 96);
+  });
+  await oracle.close();
+  return prompts;
+}
+
 describe('arctic-tiny agrees with llama.cpp', () => {
   const f32 = testData('arctic-tiny-sql-f32.gguf');
   it.skipIf(!f32)(
@@ -130,11 +146,6 @@ const randomModels: { name: string; options: RandomModelOptions }[] = [
     options: { ...small, architecture: 'llama', expertDim: 96, nExperts: 8, nExpertsUsed: 2, type: 'F32', seed: 4 },
   },
 ];
-const quantized: typeof randomModels = (['F16', 'BF16', 'Q8_0', 'Q4_0'] as const).map((type, i) => ({
-  name: `llama ${type}`,
-  options: { ...small, modelDim: 256, architecture: 'llama', ffDim: 512, type, seed: 10 + i },
-}));
-
 describe('random models agree with llama.cpp', () => {
   const folder = mkdtempSync(join(tmpdir(), 'floe-oracle-'));
   const random = seeded('oracle');
@@ -153,48 +164,6 @@ describe('random models agree with llama.cpp', () => {
       expect(found.top1, family).toBe(1);
     }
   });
-
-  it.each(quantized)('$name: mean KL below 2e-3, top-1 in 98% where it is no near tie', async ({ options }) => {
-    const found = await compare(fileOf(options), prompts);
-    expect(found.meanKl).toBeLessThan(2e-3);
-    expect(found.clearTop1).toBeGreaterThanOrEqual(0.98);
-  });
-
-  // The oracle rounds activations, which flips experts at near ties: what a flip touches says nothing of either engine.
-  it.each(['Q8_0', 'Q4_0'] as const)(
-    'mixtral %s: mean KL below 2e-3 where no route is a near tie, and float64 within 5e-3',
-    async (type) => {
-      const options = {
-        ...small,
-        modelDim: 256,
-        architecture: 'llama',
-        expertDim: 128,
-        nExperts: 8,
-        nExpertsUsed: 2,
-        type,
-        seed: 20,
-      } as const;
-      const bytes = randomModel(options);
-      const reference = referenceModel(bytes);
-      const oracle = await openOracle(fileOf(options));
-      const [ours, theirs, exact, clear] = [await floeLogprobs(bytes, prompts), [], [], []] as Float64Array[][][];
-      for (const [prompt, ids] of prompts.entries()) {
-        const { logits, routes } = reference.forward(ids);
-        exact!.push(logits.map(logSoftmax));
-        const rows = await oracle.logprobs(ids);
-        const sure = ids.map((_, position) => routes.every((layer) => layer[position]!.margin > 0.05));
-        theirs!.push(rows.filter((_, position) => sure[position]));
-        clear!.push(ours![prompt]!.filter((_, position) => sure[position]));
-      }
-      await oracle.close();
-      expect(agreement(ours!, exact!).maxError).toBeLessThan(5e-3);
-      const found = agreement(clear!, theirs!);
-      // 80 positions in all; measured: 71 are clear, KL 7e-4, top-1 98.6%.
-      expect(found.nPositions).toBeGreaterThan(60);
-      expect(found.meanKl).toBeLessThan(2e-3);
-      expect(found.top1).toBeGreaterThanOrEqual(0.98);
-    },
-  );
 
   it('control: another seed is another model', async () => {
     const [one, other] = [randomModels[0]!.options, { ...randomModels[0]!.options, seed: 99 }];

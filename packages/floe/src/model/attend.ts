@@ -12,7 +12,6 @@ import {
   matmul,
   ropeAppend,
 } from '../kernels/index.ts';
-import { layerWindow } from '../kv/index.ts';
 import { rowStride } from '../quant/index.ts';
 import { norm } from './norm.ts';
 import type { LayerStep } from './step.ts';
@@ -24,31 +23,23 @@ export function attend(step: LayerStep): void {
   const { rec, model, layer, w, kv, s, nTokens } = step;
   const { shape, description } = model.plan;
   const stage = denseStage(step.routedLayer);
-  const { ropeTable, window } = description.layers[layer]!;
-  const qStride = rowStride(shape.nHeads * shape.headDim);
-  const common = { shape, qStride, kv: kv.layer(layer, s.places), q: s.q, nTokens, stage };
+  const common = { shape, qStride: rowStride(shape.nHeads * shape.headDim), nCacheSlots: kv.nSlots, nTokens, stage };
   norm({ ...step, stage }, s.x, w.attnNorm, s.h); // [T, modelDim]
   if (w.attention.kind === 'heads') makeHeads(step, w.attention);
   else makeLatent(step, w.attention);
   ropeAppend(rec, {
-    ...common, // q: [T, 2, nHeads, headDim]
+    ...common,
+    ...kv.at(layer),
     qkv: s.qkv,
-    angles: s.angles[ropeTable]!,
+    angles: s.angles,
+    cacheSlots: s.cacheSlots,
+    q: s.q, // [T, nHeads, headDim]
     pairs: description.rope.pairs,
     ropeDim: shape.ropeDim,
     qkvStride: s.qkvStride,
   });
-  const { scale, softCap } = description.attention;
-  attention(rec, {
-    ...common,
-    ...layerWindow(kv.window, window),
-    y: s.attn, // [T, nHeads, valueDim]
-    yStride: rowStride(shape.nHeads * shape.valueDim),
-    partials: s.partials,
-    scale,
-    softCap: softCap ?? 0,
-    ...(w.attnSinks ? { sinkLogits: w.attnSinks } : {}),
-  });
+  const { scale } = description.attention;
+  attention(rec, { ...common, ...kv.at(layer), q: s.q, nKeys: s.nKeys, y: s.attn, scale }); // [T, nHeads, valueDim]
   addToStream(step, s.attn, w.attnOutput, { after: w.afterAttention }); // [T, modelDim]
 }
 

@@ -1,0 +1,166 @@
+/**
+ * Whole models in each quantization against llama.cpp on the same file, and against float64: llama.cpp rounds activations
+ * beside quantized weights, to eight bits with a scale for 32 or for 256 of them, which Floe does not.
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { logSoftmax } from '@floe/testkit/expectNear';
+import { agreement } from '@floe/testkit/floeAnswers';
+import { testGpu } from '@floe/testkit/nodeGpu';
+import { openOracle } from '@floe/testkit/oracle';
+import { type RandomModelOptions, randomModel } from '@floe/testkit/randomModel';
+import { referenceModel } from '@floe/testkit/referenceModel';
+import { seeded } from '@floe/testkit/seeded';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readGguf } from '../gguf/index.ts';
+import { type Device, openDevice } from '../gpu/index.ts';
+import { systemClock } from '../host/index.ts';
+import { type PlacedModel, type PlaceOptions, placeModel, planMemory, planModel } from '../model/index.ts';
+import { type FormatName, formats } from '../quant/index.ts';
+import { packRecord } from '../store/index.ts';
+import { Runner } from './index.ts';
+
+const CONTEXT = 64;
+/** A route this close may be another where activations are rounded, and what it touches says nothing of either engine. */
+const NEAR_TIE = 0.1;
+const random = seeded('quantizations');
+const prompts = [1, 2].map(() => Array.from({ length: 40 }, () => random.int(0, 299)));
+// The least width that a block of every format fills.
+const shape = { nLayers: 1, modelDim: 256, nHeads: 4, nKvHeads: 2, nVocab: 320 };
+const quantizations = formats.filter(({ name }) => name !== 'F32').map(({ name }) => name);
+const folder = mkdtempSync(join(tmpdir(), 'floe-quantizations-'));
+
+let device: Device;
+beforeAll(async () => {
+  device = await openDevice(testGpu());
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+  device.destroy();
+});
+
+/** Formats that passed, by what was checked. */
+const passed = { llama: new Set<FormatName>(), arctic: new Set<FormatName>() };
+
+describe.each(quantizations)('%s', (type) => {
+  it('llama: mean KL to llama.cpp below 2e-3, top-1 in 97% where it is no near tie', async () => {
+    const bytes = randomModel({ ...shape, architecture: 'llama', ffDim: 512, type, seed: 10 });
+    const found = agreement(await floeLogprobs(bytes), await oracleLogprobs(bytes));
+    expect(found.meanKl).toBeLessThan(2e-3);
+    expect(found.clearTop1).toBeGreaterThanOrEqual(0.97);
+    passed.llama.add(type);
+  });
+
+  it('arctic: the same where no route is a near tie, and float64 within 5e-3', async () => {
+    const bytes = randomModel({ ...arctic, type });
+    const ours = await floeLogprobs(bytes);
+    const { logprobs, margins } = exactly(bytes);
+    expect(agreement(ours, logprobs).maxError).toBeLessThan(5e-3);
+
+    const clear = (rows: Float64Array[]) => rows.filter((_, position) => margins[position]! > NEAR_TIE);
+    const found = agreement(clear(ours), clear(await oracleLogprobs(bytes)));
+    expect(found.nPositions).toBeGreaterThan(0.7 * ours.length);
+    expect(found.meanKl).toBeLessThan(2e-3);
+    expect(found.clearTop1).toBeGreaterThanOrEqual(0.97);
+    passed.arctic.add(type);
+  });
+});
+
+const arctic = {
+  ...{ ...shape, architecture: 'arctic', seed: 20 },
+  ...{ expertDim: 256, nExperts: 8, nExpertsUsed: 2, routerSpread: 5 },
+} satisfies Omit<RandomModelOptions, 'type'>;
+
+describe('a file of several formats, as Q4_K_M is', () => {
+  // Values and down matrices of some layers, and the output matrix, are Q6_K.
+  const mixed = {
+    'blk.0.attn_v': 'Q6_K',
+    'blk.0.ffn_down': 'Q6_K',
+    'blk.0.ffn_down_exps': 'Q6_K',
+    output: 'Q6_K',
+  } as const;
+  const bytes = randomModel({ ...arctic, nLayers: 3, type: 'Q4_K', types: mixed });
+
+  it('agrees with float64, and gives the same bits with the fewest slots of both sizes', async () => {
+    const resident = await floeLogprobs(bytes);
+    expect(agreement(resident, exactly(bytes).logprobs).maxError).toBeLessThan(5e-3);
+
+    const plan = await planOf(bytes);
+    const { slots } = planMemory(plan, CONTEXT, 'min');
+    expect(slots.map(({ layers }) => layers)).toEqual([[0], [1, 2]]);
+    const [large, small] = slots.map(({ slotBytes }) => slotBytes) as [number, number];
+    expect(large).toBeGreaterThan(small);
+    let loads = 0;
+    const paged = await floeLogprobs(bytes, slots, ({ experts }) => {
+      loads = experts!.counts.loads;
+    });
+    expect(loads).toBeGreaterThan(2 * slots.reduce((sum, { nSlots }) => sum + nSlots, 0));
+    expect(paged).toEqual(resident);
+  });
+});
+
+async function planOf(bytes: Uint8Array) {
+  return planModel(await readGguf({ sizeBytes: bytes.length, read: async (at, n) => bytes.subarray(at, at + n) }));
+}
+
+/** Log-probabilities behind each token of each prompt but the first, each by a decode step: matrices times a vector. */
+async function floeLogprobs(
+  bytes: Uint8Array,
+  slots?: PlaceOptions['slots'],
+  after: (placed: PlacedModel) => void = () => {},
+): Promise<Float64Array[]> {
+  const read = async (offset: number, length: number) => bytes.subarray(offset, offset + length);
+  const placed = await placeModel(
+    device,
+    await planOf(bytes),
+    { read: (record) => packRecord(record, read) },
+    { slots },
+  );
+  const runner = new Runner(device, placed, CONTEXT, systemClock);
+  const rows: Float64Array[] = [];
+  for (const ids of prompts) for await (const logits of runner.replay(ids)) rows.push(logSoftmax(logits));
+  after(placed);
+  device.throwIfFailed();
+  await runner.destroy();
+  return rows;
+}
+
+async function oracleLogprobs(bytes: Uint8Array): Promise<Float64Array[]> {
+  const path = join(folder, 'model.gguf');
+  writeFileSync(path, bytes);
+  const oracle = await openOracle(path, { nCtx: CONTEXT });
+  const rows: Float64Array[] = [];
+  for (const ids of prompts) rows.push(...(await oracle.logprobs(ids)).slice(1));
+  await oracle.close();
+  return rows;
+}
+
+/** The same in float64, and of each position how clear its least clear route is. */
+function exactly(bytes: Uint8Array): { logprobs: Float64Array[]; margins: number[] } {
+  const reference = referenceModel(bytes);
+  const outputs = prompts.map((ids) => reference.forward(ids));
+  return {
+    logprobs: outputs.flatMap(({ logits }) => logits.slice(1).map(logSoftmax)),
+    margins: outputs.flatMap(({ logits, routes }) =>
+      logits.map((_, at) => Math.min(...routes.map((layer) => layer[at]!.margin))).slice(1),
+    ),
+  };
+}
+
+/** The README's table, between two comments. `pnpm unit packages/floe/src/generate/quantizations.test.ts -u` writes it. */
+it('the README has a row for each quantization that was checked above, and no other', async () => {
+  const path = resolve(import.meta.dirname, '../../../../README.md');
+  const [begin, end] = ['<!-- quantizations -->\n', '<!-- /quantizations -->'];
+  const readme = readFileSync(path, 'utf8');
+  const yes = (names: Set<FormatName>, name: FormatName) => (names.has(name) ? 'yes' : 'no');
+  const table = [
+    '| quantization | llama: mean KL < 2e-3, top-1 ≥ 97% but for near ties | arctic: the same, and within 5e-3 of float64 |',
+    '|---|---|---|',
+    ...quantizations.map((name) => `| ${name} | ${yes(passed.llama, name)} | ${yes(passed.arctic, name)} |`),
+    '',
+  ];
+  const [before, rest] = readme.split(begin);
+  const after = rest!.slice(rest!.indexOf(end));
+  await expect([before, begin, table.join('\n'), after].join('')).toMatchFileSnapshot(path);
+});
