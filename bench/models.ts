@@ -7,8 +7,10 @@ import { readGguf } from '../packages/floe/src/gguf/index.ts';
 import { type Device, whole } from '../packages/floe/src/gpu/index.ts';
 import { systemClock } from '../packages/floe/src/host/index.ts';
 import { argmax } from '../packages/floe/src/kernels/index.ts';
-import { KvCache } from '../packages/floe/src/kv/index.ts';
+import { KvPool } from '../packages/floe/src/kv/index.ts';
 import {
+  contextPlan,
+  kvWindow,
   makeActivations,
   placeModel,
   planModel,
@@ -16,8 +18,9 @@ import {
   recordDecode,
   recordHead,
   recordSpan,
-  ropeAngles,
   ropeTablesOf,
+  stepSizes,
+  writePlaces,
 } from '../packages/floe/src/model/index.ts';
 import { packRecord } from '../packages/floe/src/store/index.ts';
 import { jobsOf } from './graphs.ts';
@@ -98,16 +101,21 @@ async function decodeBreakdown(device: Device, model: PlacedModel, name: string)
 
 async function breakdown(device: Device, model: PlacedModel, name: string, nTokens: number): Promise<Row[]> {
   const { plan } = model;
-  const kv = new KvCache(device, plan.shape, CONTEXT);
-  const s = makeActivations(device, plan, { chunkTokens: nTokens, spanTokens: nTokens, logitRows: 1 });
+  const context = contextPlan(CONTEXT);
+  const kv = new KvPool(device, plan.shape, context.kv, kvWindow(context, nTokens));
+  const sizes = { ...stepSizes(plan, context), chunkTokens: nTokens, spanTokens: nTokens, logitRows: 1 };
+  const s = makeActivations(device, plan, sizes);
   // The middle of the decoding that is timed above.
   const first = nTokens === 1 ? PROMPT_TOKENS + DECODED_TOKENS / 2 : 0;
   const slots = Uint32Array.from({ length: nTokens }, (_, i) => first + i);
   const bytesOf = (values: Uint32Array | Float32Array) => new Uint8Array(values.buffer);
   device.write(s.tokens.buffer, 0, bytesOf(slots.map((slot) => slot + 300)));
-  device.write(s.cacheSlots.buffer, 0, bytesOf(slots));
-  device.write(s.nKeys.buffer, 0, bytesOf(slots.map((slot) => slot + 1)));
-  device.write(s.angles.buffer, 0, bytesOf(ropeAngles(ropeTablesOf(model, CONTEXT)[0]!, first, nTokens)));
+  const tokens = Array.from(slots, (position) => ({ position, row: 0 }));
+  writePlaces(device, s, ropeTablesOf(model, CONTEXT), CONTEXT, tokens);
+  kv.writeTable(
+    0,
+    Uint32Array.from({ length: kv.geometry.tableBlocks }, (_, block) => block),
+  );
   const sampled = device.buffers.storage('other', 'sampled', 256);
   const { graph, jobs } = await jobsOf(device, s.fault, (rec) => {
     if (nTokens === 1) recordDecode(rec, model, kv, s);

@@ -7,7 +7,7 @@ import type { TokenRoutes } from '../packages/floe/src/generate/tokenRoutes.ts';
 import { type Device, Recorder, readBuffer, whole } from '../packages/floe/src/gpu/index.ts';
 import { systemClock } from '../packages/floe/src/host/index.ts';
 import { argmax } from '../packages/floe/src/kernels/index.ts';
-import { type PlacedModel, recordDecode, ropeAngles, ropeTablesOf } from '../packages/floe/src/model/index.ts';
+import { type PlacedModel, recordDecode } from '../packages/floe/src/model/index.ts';
 import { CONTEXT } from './pagingModel.ts';
 import { type Replay, ReplayRecorder } from './pagingReplay.ts';
 
@@ -69,9 +69,9 @@ export class Stepper {
       this.device.write(buffer, 0, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
     if (token !== undefined) this.replay!.write(token);
     if (id !== undefined) write(s.tokens, Uint32Array.of(id));
-    write(s.cacheSlots, Uint32Array.of(this.position));
-    write(s.nKeys, Uint32Array.of(this.position + 1));
-    write(s.angles, ropeAngles(ropeTablesOf(this.model, this.runner.contextLength)[0]!, this.position, 1));
+    // Whoever begins a text again sets the position back.
+    if (this.runner.length !== this.position) this.runner.rewind(this.position);
+    this.runner.place(1);
     this.position++;
     if (how === 'whole') return this.decoder.submit(this.program).wait();
     return this.decoder.run(this.program);

@@ -1,55 +1,58 @@
-// y = softmax(q · Kᵀ · scale) · V, causal, one pass with a running maximum (Milakov & Gimelshein 2018).
-// One invocation per (token, HEADS query heads of one kv head), which share its loads: no barrier, for software adapters.
+// y = softmax(q · Kᵀ · scale) · V over the keys of a sliding window and its sinks (Xiao et al. 2024), never a T × T
+// matrix: stretches of keys, each with a softmax of its own, are merged one after another (Dao et al. 2022).
+// One invocation per ROWS queries that share their loads: no barrier, for software adapters.
 #import "parts/attentionHead.wgsl"
+#import "parts/softmaxMerge.wgsl"
+#import "parts/attentionRowsThread.wgsl"
+#import <sinkLogits>
+@group(0) @binding(7) var<storage, read_write> y: array<vec4f>;      // [T, nHeads, valueDim]
 
-const HEADS = 1u; // tunable
+// Where in y a row begins.
+fn outputAt(run: Run, row: u32) -> u32 {
+  return (run.token + row / HEADS) * params.yStride / 4u + (run.head + row % HEADS) * VALUE_VECTORS;
+}
+fn attendRun(run: Run) {
+#repeat r ROWS
+  var most$r = NOTHING; var all$r = 0.0;
+#end
+  let n = splitCount(run.position, run.position + run.count - 1u);
+  for (var i = 0u; i < n; i++) {
+    let split = splitAt(run, splitOf(run.position, i));
+    weighSplit(run, split);
+#repeat r ROWS
+    let next$r = max(most$r, greatest[$r]);
+    let before$r = fadeOf(most$r, next$r); let here$r = fadeOf(greatest[$r], next$r);
+    most$r = next$r; all$r = all$r * before$r + total[$r] * here$r;
+#end
+    for (var vector = 0u; vector < VALUE_VECTORS; vector += VECTORS) {
+      sumSplit(run, split, vector);
+#repeat r ROWS
+      if ($ru / HEADS < run.count) {
+        let at$r = outputAt(run, $ru) + vector;
+#repeat v VECTORS
+        let so$r_$v = select(y[at$r + $vu], vec4f(0.0), i == 0u);
+        y[at$r + $vu] = so$r_$v * before$r + sums[$ru * VECTORS + $vu] * here$r;
+#end
+      }
+#end
+    }
+  }
+#repeat r ROWS
+  if ($ru / HEADS < run.count) {
+    let factor$r = finish(most$r, all$r, run.head + $ru % HEADS);
+    let at$r = outputAt(run, $ru);
+    for (var vector = 0u; vector < VALUE_VECTORS; vector++) { y[at$r + vector] *= factor$r; }
+  }
+#end
+}
 
 @compute @workgroup_size(4)
 fn attentionThread(@builtin(global_invocation_id) id: vec3u) {
-  let head = id.x * HEADS; let token = id.y;
-  if (faulted(params.stage) || head >= params.nHeads) { return; }
-  let at = token * params.qStride / 4u + head * HEAD_VECTORS;
-  let cache = head / (params.nHeads / params.nKvHeads) * params.nCacheSlots * HEAD_VECTORS;
-  // Indexed by a loop, not written out: a head of 256 would take a software adapter half a minute to compile.
-#repeat h HEADS
-  var q$h: array<vec4f, HEAD_VECTORS>; var o$h: array<vec4f, HEAD_VECTORS>;
-  var greatest$h = -1e30; var total$h = 0.0;
-#end
-  for (var d = 0u; d < HEAD_VECTORS; d++) {
-#repeat h HEADS
-    q$h[d] = q[at + $hu * HEAD_VECTORS + d] * params.scale;
-#end
-  }
-  let n = nKeys[token];
-  for (var key = 0u; key < n; key++) {
-    let row = cache + key * HEAD_VECTORS;
-#repeat h HEADS
-    var score$h = 0.0;
-#end
-    for (var d = 0u; d < HEAD_VECTORS; d++) {
-      let k = kCache[row + d];
-#repeat h HEADS
-      score$h += dot(q$h[d], k);
-#end
-    }
-#repeat h HEADS
-    let next$h = max(greatest$h, score$h);
-    let fade$h = exp(max(greatest$h - next$h, -80.0)); let p$h = exp(max(score$h - next$h, -80.0));
-    greatest$h = next$h; total$h = total$h * fade$h + p$h;
-#end
-    for (var d = 0u; d < HEAD_VECTORS; d++) {
-      let v = vCache[row + d];
-#repeat h HEADS
-      o$h[d] = o$h[d] * fade$h + v * p$h;
-#end
-    }
-  }
-#repeat h HEADS
-  let norm$h = select(1.0 / total$h, 0.0, n == 0u);
-#end
-  for (var d = 0u; d < HEAD_VECTORS; d++) {
-#repeat h HEADS
-    y[at + $hu * HEAD_VECTORS + d] = o$h[d] * norm$h;
-#end
+  if (faulted(params.stage) || id.x >= params.nHeads / HEADS) { return; }
+  let end = min((id.y + 1u) * TOKENS, params.nTokens);
+  for (var token = id.y * TOKENS; token < end;) {
+    let run = runAt(token, end, id.x * HEADS);
+    attendRun(run);
+    token += run.count;
   }
 }

@@ -16,12 +16,27 @@ declare module '#shaders/argmax.wgsl' {
 }
 
 declare module '#shaders/attentionCooperative.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ q: 'read'; kCache: 'read'; vCache: 'read'; nKeys: 'read'; y: 'readWrite' }, { nTokens: 'u32'; nHeads: 'u32'; nKvHeads: 'u32'; nCacheSlots: 'u32'; qStride: 'u32'; scale: 'f32'; stage: 'u32' }, never, never>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ places: 'read'; blockTable: 'read'; q: 'read'; y: 'readWrite' }, { nTokens: 'u32'; nHeads: 'u32'; nKvHeads: 'u32'; qStride: 'u32'; yStride: 'u32'; window: 'u32'; nSinks: 'u32'; fixedBlocks: 'u32'; tableBlocks: 'u32'; nSplits: 'u32'; scale: 'f32'; softCap: 'f32'; stage: 'u32' }, never, 'kv' | 'sinkLogits'>;
+  export default shader;
+}
+
+declare module '#shaders/attentionMerge.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ places: 'read'; blockTable: 'read'; q: 'read'; partials: 'read'; y: 'readWrite' }, { nTokens: 'u32'; nHeads: 'u32'; nKvHeads: 'u32'; qStride: 'u32'; yStride: 'u32'; window: 'u32'; nSinks: 'u32'; fixedBlocks: 'u32'; tableBlocks: 'u32'; nSplits: 'u32'; scale: 'f32'; softCap: 'f32'; stage: 'u32' }, never, 'kv' | 'sinkLogits'>;
+  export default shader;
+}
+
+declare module '#shaders/attentionSplitCooperative.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ places: 'read'; blockTable: 'read'; q: 'read'; partials: 'readWrite' }, { nTokens: 'u32'; nHeads: 'u32'; nKvHeads: 'u32'; qStride: 'u32'; yStride: 'u32'; window: 'u32'; nSinks: 'u32'; fixedBlocks: 'u32'; tableBlocks: 'u32'; nSplits: 'u32'; scale: 'f32'; softCap: 'f32'; stage: 'u32' }, never, 'kv'>;
+  export default shader;
+}
+
+declare module '#shaders/attentionSplitThread.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ places: 'read'; blockTable: 'read'; q: 'read'; partials: 'readWrite' }, { nTokens: 'u32'; nHeads: 'u32'; nKvHeads: 'u32'; qStride: 'u32'; yStride: 'u32'; window: 'u32'; nSinks: 'u32'; fixedBlocks: 'u32'; tableBlocks: 'u32'; nSplits: 'u32'; scale: 'f32'; softCap: 'f32'; stage: 'u32' }, never, 'kv'>;
   export default shader;
 }
 
 declare module '#shaders/attentionThread.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ q: 'read'; kCache: 'read'; vCache: 'read'; nKeys: 'read'; y: 'readWrite' }, { nTokens: 'u32'; nHeads: 'u32'; nKvHeads: 'u32'; nCacheSlots: 'u32'; qStride: 'u32'; scale: 'f32'; stage: 'u32' }, never, never>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ places: 'read'; blockTable: 'read'; q: 'read'; y: 'readWrite' }, { nTokens: 'u32'; nHeads: 'u32'; nKvHeads: 'u32'; qStride: 'u32'; yStride: 'u32'; window: 'u32'; nSinks: 'u32'; fixedBlocks: 'u32'; tableBlocks: 'u32'; nSplits: 'u32'; scale: 'f32'; softCap: 'f32'; stage: 'u32' }, never, 'kv' | 'sinkLogits'>;
   export default shader;
 }
 
@@ -111,7 +126,7 @@ declare module '#shaders/rmsNormThread.wgsl' {
 }
 
 declare module '#shaders/ropeAppend.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ qkv: 'read'; angles: 'read'; cacheSlots: 'read'; q: 'readWrite'; kCache: 'readWrite'; vCache: 'readWrite' }, { nTokens: 'u32'; nHeads: 'u32'; nKvHeads: 'u32'; headDim: 'u32'; ropeDim: 'u32'; qkvStride: 'u32'; qStride: 'u32'; nCacheSlots: 'u32'; stage: 'u32' }, never, 'pairs'>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ places: 'read'; blockTable: 'read'; qkv: 'read'; angles: 'read'; q: 'readWrite' }, { nTokens: 'u32'; nHeads: 'u32'; nKvHeads: 'u32'; ropeFirst: 'u32'; ropeDim: 'u32'; qkvStride: 'u32'; qStride: 'u32'; fixedBlocks: 'u32'; tableBlocks: 'u32'; stage: 'u32' }, never, 'kv' | 'pairs'>;
   export default shader;
 }
 
@@ -126,6 +141,16 @@ declare module '#shaders/sample.wgsl' {
 }
 
 declare module '#shaders/parts/attentionHead.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/attentionRowsCooperative.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/attentionRowsThread.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
 }
@@ -225,6 +250,41 @@ declare module '#shaders/parts/groups.wgsl' {
   export default shader;
 }
 
+declare module '#shaders/parts/kvPlace.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/kv_load_f16.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/kv_load_f32.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/kv_load_q8_0.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/kv_store_f16.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/kv_store_f32.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/kv_store_q8_0.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
 declare module '#shaders/parts/lanes_subgroup.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
@@ -300,12 +360,27 @@ declare module '#shaders/parts/shift_none.wgsl' {
   export default shader;
 }
 
+declare module '#shaders/parts/sinkLogits_learned.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/sinkLogits_none.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
 declare module '#shaders/parts/slots_later.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
 }
 
 declare module '#shaders/parts/slots_paged.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/softmaxMerge.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
 }

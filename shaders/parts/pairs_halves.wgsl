@@ -1,5 +1,5 @@
-// Dimensions i and i + ropeDim / 2 turn together; what is behind ropeDim stays as it is, in pairs of neighbours.
-fn pairOf(pair: u32) -> vec2u {
-  if (2u * pair < params.ropeDim) { return vec2u(pair, pair + params.ropeDim / 2u); }
-  return vec2u(2u * pair, 2u * pair + 1u);
+// Dimensions i and i + ropeDim / 2 turn together (GPT-NeoX, Qwen, Gemma, Phi).
+fn turnOf(dim: u32, ropeDim: u32) -> Turn {
+  let half = ropeDim / 2u; let isFirst = dim < half;
+  return Turn(select(dim - half, dim, isFirst), select(dim - half, dim + half, isFirst), select(1.0, -1.0, isFirst));
 }

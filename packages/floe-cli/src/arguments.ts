@@ -1,5 +1,6 @@
 /** Arguments of a command, checked before anything is loaded. */
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { UsageError } from './failure.ts';
 import type { Source } from './runtime.ts';
@@ -76,6 +77,15 @@ export function samplingRequest(values: Values<typeof samplingOptions>): {
     ...(temperature === undefined ? {} : { temperature }),
     ...(seed === undefined ? {} : { seed }),
   };
+}
+
+/** The bytes of a file that an argument names. */
+export async function readInput(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new UsageError(`${path} can't be read: ${(error as Error).message}`, 'Give the path of a text file.', error);
+  }
 }
 
 /** Text from bytes that have to be UTF-8; a byte order mark is kept, it is part of the text. */

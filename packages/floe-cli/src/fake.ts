@@ -33,7 +33,14 @@ export interface Fake {
   readonly err: () => string;
 }
 
-const usage = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5, prefillMs: 10, decodeMs: 10 };
+const usage = {
+  prompt_tokens: 3,
+  completion_tokens: 2,
+  total_tokens: 5,
+  droppedTokens: 0,
+  prefillMs: 10,
+  decodeMs: 10,
+};
 const N_VOCAB = 200;
 
 export function fakeContext(options: FakeOptions): Fake {
@@ -110,7 +117,15 @@ function fakePlan(): LoadPlan {
   const speed = { hitRate: 0.5, loadsPerToken: { memory: 1.25, storage: 0.5, network: 0.25 }, bytesPerToken: 2e9 };
   return {
     ...{ name: 'a model', architecture: 'arctic', quantization: 'Q4_0', fileBytes: 18e9 },
-    ...{ nLayers: 2, nExperts: 8, nExpertsUsed: 2, expertBytes: 1e9, contextLength: 4096, minimumGpuBytes: 4.5e9 },
+    ...{
+      nLayers: 2,
+      nExperts: 8,
+      nExpertsUsed: 2,
+      expertBytes: 1e9,
+      contextLength: 4096,
+      kv: 'F16',
+      minimumGpuBytes: 4.5e9,
+    },
     gpu: {
       ...{ bytes: 7.5e9, denseBytes: 1e9, kvBytes: 0.3e9, activationBytes: 0.15e9, otherBytes: 0.05e9 },
       ...{ slotBytes: 6e9, nSlots: 6 },

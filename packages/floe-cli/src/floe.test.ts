@@ -299,6 +299,45 @@ describe('floe logprobs', () => {
     expect(Object.keys(JSON.parse(out())[0])).toEqual(['position', 'top']);
     expect(JSON.parse(out())[2]).toMatchObject({ position: 2 });
   });
+  it.each(['1,2, 3', '[1, 2, 3]\n', '1 2\n3\n'])('takes ids from a file: %j', async (text) => {
+    const file = join(folder, 'ids.txt');
+    writeFileSync(file, text);
+    const { calls } = await type(['logprobs', model, '--ids-file', file]);
+    expect(calls[1]).toMatchObject(['logprobs', [1, 2, 3], { top: 20 }]);
+    expect((await type(['logprobs', model, '--ids-file', file, '--ids', '1'])).status).toBe(1);
+    writeFileSync(file, `${text} x`);
+    expect((await type(['logprobs', model, '--ids-file', file])).err()).toContain('An id in --ids-file is `');
+  });
+});
+
+describe('the window', () => {
+  it('is asked for as given, by every command that runs a model, and left to the library where not', async () => {
+    const options = ['--window', '256', '--sinks', '0', '--kv', 'q8_0'];
+    for (const args of [
+      ['run', model, '-p', 'x'],
+      ['logprobs', model, '--ids', '1'],
+      ['chat', model],
+    ]) {
+      const { calls } = await type([...args, ...options], { input: '' });
+      expect(calls[0]![2], args[0]).toMatchObject({ context: { window: 256, sinks: 0, kv: 'Q8_0' } });
+    }
+    const { calls } = await type(['run', model, '-p', 'x']);
+    expect(calls[0]![2]).not.toHaveProperty('context');
+  });
+  it('makes one stream of a text whose perplexity is asked for', async () => {
+    const file = join(folder, 'stream.txt');
+    writeFileSync(file, 'abcdefgh'.repeat(100));
+    const { out, calls } = await type(['perplexity', model, file, '--json', '--window', '256'], { contextLength: 256 });
+    expect(JSON.parse(out())).toMatchObject({ n: 799, window: 256 });
+    expect(calls.filter(([name]) => name === 'logprobs')).toHaveLength(1);
+  });
+  it.each([
+    ['--kv', 'f8', '--kv is `f8`.'],
+    ['--window', '1', '--window is `1`.'],
+    ['--sinks', '-1', '--sinks is `-1`.'],
+  ])('refuses %s %s', async (option, value, message) => {
+    expect((await type(['run', model, '-p', 'x', `${option}=${value}`])).err()).toContain(message);
+  });
 });
 
 describe('floe perplexity', () => {

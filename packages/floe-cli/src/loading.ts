@@ -12,7 +12,7 @@ const CLEAR_LINE = '\r\x1b[K';
 export interface LoadingOptions {
   /** Keeps what the model has to say of its load to itself: the output is for a program. */
   readonly quiet: boolean;
-  readonly load: Pick<RuntimeLoadOptions, 'budget' | 'paging' | 'headers' | 'hub'>;
+  readonly load: Pick<RuntimeLoadOptions, 'budget' | 'paging' | 'context' | 'headers' | 'hub'>;
   /** A file to write routes to. */
   readonly trace?: string | undefined;
 }

@@ -1,6 +1,7 @@
 /** Vocabularies of real models, from packages that ship them, as the metadata of a GGUF. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import type { MetadataInput } from './ggufWriter.ts';
 
 export interface RealVocabulary {
@@ -25,7 +26,8 @@ const CONTROL = 3;
 const USER_DEFINED = 4;
 const BYTE = 6;
 
-const { resolve } = createRequire(import.meta.url);
+// From the repository's root, where every program of it runs: a bundle of this file lies elsewhere.
+const { resolve } = createRequire(join(process.cwd(), 'packages/testkit/package.json'));
 
 export const realVocabularies: Readonly<Record<string, () => Promise<RealVocabulary>>> = {
   /** Mistral 7B: SentencePiece, 32,000 pieces, by descending score. */

@@ -4,6 +4,7 @@ import { pagingLoad, pagingOptions, pagingUsage } from '../budget.ts';
 import type { Command, Context } from '../command.ts';
 import { asTyped, forPeople, UsageError } from '../failure.ts';
 import { withModel } from '../loading.ts';
+import { windowLoad, windowOptions, windowUsage } from '../window.ts';
 import { printStream } from './run.ts';
 
 const usage = `floe chat MODEL.gguf [options]: a conversation, a line at a time
@@ -12,6 +13,7 @@ const usage = `floe chat MODEL.gguf [options]: a conversation, a line at a time
   --max-tokens N        at most N tokens in an answer
   --temperature T       0 is greedy; default 0.7
   --seed S              the same seed, the same answers
+${windowUsage}
 ${pagingUsage}
 
 Ctrl-C stops an answer, and leaves where there is none to stop. /clear starts again, /exit leaves.
@@ -27,16 +29,22 @@ export const chat: Command = {
     const { values, positionals } = parse('chat', args, ['MODEL.gguf'], {
       ...samplingOptions,
       ...pagingOptions,
+      ...windowOptions,
       system: { type: 'string' },
     });
     const sampling = samplingRequest(values);
     const opening: ChatMessage[] = values.system === undefined ? [] : [{ role: 'system', content: values.system }];
-    await withModel(positionals[0]!, context, { quiet: false, load: pagingLoad(values) }, async (model) => {
-      if (!model.info.hasChatTemplate) {
-        throw new UsageError('This model has no chat template.', 'Use `floe run --raw`, which goes on with a text.');
-      }
-      await converse(model, context, opening, sampling);
-    });
+    await withModel(
+      positionals[0]!,
+      context,
+      { quiet: false, load: { ...pagingLoad(values), ...windowLoad(values) } },
+      async (model) => {
+        if (!model.info.hasChatTemplate) {
+          throw new UsageError('This model has no chat template.', 'Use `floe run --raw`, which goes on with a text.');
+        }
+        await converse(model, context, opening, sampling);
+      },
+    );
   },
 };
 

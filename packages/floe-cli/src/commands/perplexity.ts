@@ -1,11 +1,11 @@
-import { readFile } from 'node:fs/promises';
 import type { LossyCost, Model } from 'floe/node';
-import { parse, utf8 } from '../arguments.ts';
+import { parse, readInput, utf8 } from '../arguments.ts';
 import { pagingLoad, pagingOptions, pagingUsage } from '../budget.ts';
 import type { Command, Context } from '../command.ts';
 import { UsageError } from '../failure.ts';
 import { StatusLine, withModel } from '../loading.ts';
 import { traceOption, traceUsage } from '../trace.ts';
+import { windowLoad, windowOptions, windowUsage } from '../window.ts';
 
 /** Tokens of which the price of leaving experts out is measured: each is decoded twice. */
 const LOSSY_TOKENS = 256;
@@ -13,6 +13,7 @@ const LOSSY_TOKENS = 256;
 const usage = `floe perplexity MODEL.gguf FILE [options]: how well a model expects a text
 
   --json                {"ppl", "n", "error", "window", "lossy"}: n is the number of tokens scored
+${windowUsage}
 ${pagingUsage}
 ${traceUsage}
 
@@ -32,26 +33,33 @@ export const perplexity: Command = {
   run: async (args, context) => {
     const { values, positionals } = parse('perplexity', args, ['MODEL.gguf', 'FILE'], {
       ...pagingOptions,
+      ...windowOptions,
       ...traceOption,
       json: { type: 'boolean' },
     });
     const [name, file] = positionals as [string, string];
-    const loading = { quiet: values.json ?? false, load: pagingLoad(values), trace: values.trace };
-    const text = utf8(await readText(file), file);
+    const loading = {
+      quiet: values.json ?? false,
+      load: { ...pagingLoad(values), ...windowLoad(values) },
+      trace: values.trace,
+    };
+    const text = utf8(await readInput(file), file);
     await withModel(name, context, loading, async (model) => {
-      const window = Math.min(DEFAULT_WINDOW, model.info.contextLength);
-      if (window < DEFAULT_WINDOW && !values.json) {
+      const isStream = values.window !== undefined;
+      const { contextLength } = model.info;
+      const window = isStream ? contextLength : Math.min(DEFAULT_WINDOW, contextLength);
+      if (window < DEFAULT_WINDOW && !isStream && !values.json) {
         context.terminal.err(`windows of ${window}, this model's context, instead of ${DEFAULT_WINDOW}\n`);
       }
-      const windows = await windowsOf(model, text, window);
-      const { ppl, error, n } = await score(model, windows, context);
+      const windows = isStream ? [await streamOf(model, text)] : await windowsOf(model, text, window);
+      const { ppl, error, n } = await score(model, windows, isStream, context);
       const isLossy = Number(values['drop-below'] ?? 0) > 0;
       const { signal } = context;
       const lossy = isLossy ? await model.lossyCost(windows[0]!.slice(0, LOSSY_TOKENS), { signal }) : null;
       context.terminal.out(
         values.json
           ? `${JSON.stringify({ ppl, n, error, window, ...(lossy ? { lossy } : {}) })}\n`
-          : `perplexity ${ppl.toFixed(4)} ± ${error.toFixed(4)} over ${n} tokens, windows of ${window}\n`,
+          : `perplexity ${ppl.toFixed(4)} ± ${error.toFixed(4)} over ${n} tokens, ${isStream ? 'a sliding window' : 'windows'} of ${window}\n`,
       );
       if (lossy && !values.json) context.terminal.out(inWords(lossy));
     });
@@ -63,12 +71,10 @@ function inWords({ dropped, nRouted, droppedMass, meanKl, nTokens }: LossyCost):
   return `left out ${share}: KL ${meanKl.toExponential(2)} nats over ${nTokens} tokens\n`;
 }
 
-async function readText(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw new UsageError(`${path} can't be read: ${(error as Error).message}`, 'Give the path of a text file.', error);
-  }
+async function streamOf(model: Model, text: string): Promise<number[]> {
+  const ids = await model.tokenize(text, { addSpecial: true });
+  if (ids.length < 2) throw new UsageError(`The text has ${ids.length} tokens.`, 'Take a longer text.');
+  return ids;
 }
 
 /** Cuts the text's ids into whole windows; the first id of each gives way to BOS where the file adds one to a text. */
@@ -102,12 +108,17 @@ interface Score {
   readonly n: number;
 }
 
-async function score(model: Model, windows: readonly (readonly number[])[], context: Context): Promise<Score> {
+async function score(
+  model: Model,
+  windows: readonly (readonly number[])[],
+  isStream: boolean,
+  context: Context,
+): Promise<Score> {
   const line = new StatusLine(context.terminal);
   const losses: number[] = [];
   try {
     for (const [i, ids] of windows.entries()) {
-      const from = Math.floor(ids.length / 2);
+      const from = isStream ? 0 : Math.floor(ids.length / 2);
       losses.push(...(await lossesFrom(model, ids, from, context.signal)));
       line.show(`window ${i + 1} of ${windows.length}: perplexity ${summary(losses).ppl.toFixed(4)}`);
     }

@@ -10,7 +10,7 @@ const usage = `floe plan MODEL.gguf [options]: what would lie where, and what sp
   --gpu SIZE            GPU memory, all buffers: 2GB, 2GiB, 500MB, bytes; or for experts alone 25%, or min
   --memory SIZE         of experts in memory, 0 for none
   --storage SIZE        of the model in a browser's storage; default: all of it
-  --context N           positions of the key-value cache; default: the trained context, at most 4096
+  --context N           tokens that a token sees; default: the trained context, or what memory holds
   --gpu-rate SIZE       a second, as all rates: the GPU reads its memory; default 100GB
   --upload-rate SIZE    from memory to the GPU; default 4GB
   --storage-rate SIZE   from storage; default 0.4GB as a browser's database, 0.6GB for a file read in place

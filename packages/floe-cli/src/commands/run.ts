@@ -5,6 +5,7 @@ import type { Command, Terminal } from '../command.ts';
 import { UsageError } from '../failure.ts';
 import { withModel } from '../loading.ts';
 import { traceOption, traceUsage } from '../trace.ts';
+import { windowLoad, windowOptions, windowUsage } from '../window.ts';
 
 const usage = `floe run MODEL.gguf -p PROMPT [options]: one answer, streamed to standard output
 
@@ -15,6 +16,7 @@ const usage = `floe run MODEL.gguf -p PROMPT [options]: one answer, streamed to 
   --temperature T       0 is greedy; default 0.7, with --json 0
   --seed S              the same seed, the same answer
   --json                {"text", "ids", "finish_reason", "usage", "experts"} in the end, nothing before
+${windowUsage}
 ${pagingUsage}
 ${traceUsage}
 
@@ -30,6 +32,7 @@ export const run: Command = {
     const { values, positionals } = parse('run', args, ['MODEL.gguf'], {
       ...samplingOptions,
       ...pagingOptions,
+      ...windowOptions,
       ...traceOption,
       prompt: { type: 'string', short: 'p' },
       system: { type: 'string' },
@@ -41,7 +44,7 @@ export const run: Command = {
     if (raw && system !== undefined) throw noSystem('--raw has no system message.');
     const request = { ...(json ? { temperature: 0 } : {}), ...samplingRequest(values), signal: context.signal };
 
-    const loading = { quiet: json, load: pagingLoad(values), trace: values.trace };
+    const loading = { quiet: json, load: { ...pagingLoad(values), ...windowLoad(values) }, trace: values.trace };
     await withModel(positionals[0]!, context, loading, async (model) => {
       const isChat = !raw && model.info.hasChatTemplate;
       if (!isChat && system !== undefined) throw noSystem('This model has no chat template.');

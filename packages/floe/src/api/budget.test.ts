@@ -6,6 +6,7 @@ import { nodeHost } from '../host/node.ts';
 import { planMemory, planModel } from '../model/index.ts';
 import { openSource } from '../store/index.ts';
 import { divideMemory } from './budget.ts';
+import { contextOf } from './context.ts';
 import { loadInThread } from './load.ts';
 
 /** Arctic's 128 experts in miniature, four layers of them. */
@@ -55,7 +56,8 @@ describe('a budget', () => {
     );
     expect(refused).toMatchObject({ code: 'experts/budget-too-small' });
     const { leastBytes } = refused.details;
-    const oneLess = () => planMemory(plan, CONTEXT, leastBytes - 1);
+    const context = contextOf(host, plan, { contextLength: CONTEXT });
+    const oneLess = () => planMemory(plan, context, leastBytes - 1);
     expect(oneLess).toThrow(expect.objectContaining({ code: 'experts/budget-too-small' }));
     const model = await loadInThread(host, source, { contextLength: CONTEXT, budget: { gpuBytes: leastBytes } });
     const gpuBytes = async () => Object.values((await model.memory()).gpuBytes).reduce((sum, bytes) => sum + bytes, 0);

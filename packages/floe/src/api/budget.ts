@@ -1,15 +1,12 @@
 /** The budgets a model gets: what the caller says, and for the rest what this device has. */
 import type { Host } from '../host/index.ts';
-import { type GpuBudget, type MemoryPlan, type ModelPlan, planMemory } from '../model/index.ts';
-import { invalid } from './check.ts';
+import { type ContextPlan, type GpuBudget, type MemoryPlan, type ModelPlan, planMemory } from '../model/index.ts';
 import type { Budget, LoadNotice } from './types.ts';
 
-/** The context a model gets by itself: what it was trained for, but not more memory than a page should take unasked. */
-const DEFAULT_CONTEXT = 4096;
 /** What a page takes where nobody says how much memory there is. */
-const UNKNOWN_MEMORY_BYTES = 8 * 2 ** 30;
+export const UNKNOWN_MEMORY_BYTES = 8 * 2 ** 30;
 /** Of this machine's memory: what the GPU's buffers may take unasked (they are the same memory on most), and the tier beside it. */
-const GPU_SHARE = 1 / 2;
+export const GPU_SHARE = 1 / 2;
 const TIER_SHARE = 1 / 4;
 
 export interface DividedMemory extends MemoryPlan {
@@ -25,36 +22,20 @@ export interface DividedMemory extends MemoryPlan {
 export function divideMemory(
   host: Pick<Host, 'memoryBytes'>,
   plan: ModelPlan,
-  contextLength: number,
+  context: ContextPlan | number,
   budget: Budget = {},
 ): DividedMemory {
   const deviceBytes = host.memoryBytes ?? UNKNOWN_MEMORY_BYTES;
-  const gpu = budget.gpuBytes ?? automatic(plan, contextLength, deviceBytes);
-  const memory = planMemory(plan, contextLength, gpu);
+  const gpu = budget.gpuBytes ?? automatic(plan, context, deviceBytes);
+  const memory = planMemory(plan, context, gpu);
   const left = memory.expertBytes - memory.slotBytes;
   const memoryBytes = budget.memoryBytes ?? Math.min(left > 0 ? memory.expertBytes : 0, deviceBytes * TIER_SHARE);
   return { ...memory, memoryBytes, notices: noticesOf(plan, memory) };
 }
 
-/**
- * Positions the key-value cache gets.
- * @throws {RequestError} `request/invalid`: fewer than 2, or more than the model was trained for.
- */
-export function contextOf({ shape }: ModelPlan, wanted: number | undefined): number {
-  if (wanted === undefined) return Math.min(shape.nCtxTrain, DEFAULT_CONTEXT);
-  if (!Number.isInteger(wanted) || wanted < 2 || wanted > shape.nCtxTrain) {
-    throw invalid(
-      'contextLength',
-      String(wanted),
-      `a whole number from 2 to ${shape.nCtxTrain}, which the model was trained for`,
-    );
-  }
-  return wanted;
-}
-
-function automatic(plan: ModelPlan, contextLength: number, deviceBytes: number): GpuBudget | 'all' {
+function automatic(plan: ModelPlan, context: ContextPlan | number, deviceBytes: number): GpuBudget | 'all' {
   const budget = deviceBytes * GPU_SHARE;
-  return planMemory(plan, contextLength, 'all').gpuBytes <= budget ? 'all' : budget;
+  return planMemory(plan, context, 'all').gpuBytes <= budget ? 'all' : budget;
 }
 
 /** Paging is slower, not worse: the caller is told of it, and of slots so few that each token loads all it uses. */

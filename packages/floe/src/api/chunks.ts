@@ -48,12 +48,13 @@ export async function collectText(parts: Parts): Promise<TextCompletion> {
 }
 
 function usageOf(part: Extract<AnswerPart, { kind: 'done' }> & { nPrompt: number }): Usage {
-  const { nPrompt, ids, prefillMs, decodeMs } = part;
+  const { nPrompt, ids, prefillMs, decodeMs, droppedTokens } = part;
   return {
     prompt_tokens: nPrompt,
     completion_tokens: ids.length,
     total_tokens: nPrompt + ids.length,
     prefillMs,
     decodeMs,
+    droppedTokens,
   };
 }

@@ -20,7 +20,8 @@ import {
   type RecordPlan,
 } from '../store/index.ts';
 import { ChatTemplate, createTokenizer, type Tokenizer, vocabularyFromMetadata } from '../text/index.ts';
-import { contextOf, type DividedMemory, divideMemory } from './budget.ts';
+import { type DividedMemory, divideMemory } from './budget.ts';
+import { contextOf, type LoadedContext } from './context.ts';
 import { ExpertWatch } from './experts.ts';
 import { fetchOptions } from './fetchOptions.ts';
 import { LocalModel } from './model.ts';
@@ -41,7 +42,7 @@ export interface ThreadOptions extends LoadOptions {
 interface Prepared {
   readonly plan: ModelPlan;
   readonly tokenizer: Tokenizer;
-  readonly contextLength: number;
+  readonly context: LoadedContext;
   readonly memory: DividedMemory;
 }
 
@@ -90,14 +91,14 @@ export async function loadInThread(host: Host, source: ModelSource, options: Thr
   }
 }
 
-function prepare(host: Host, device: Device, gguf: Gguf, { contextLength, budget, placing }: ThreadOptions): Prepared {
+function prepare(host: Host, device: Device, gguf: Gguf, options: ThreadOptions): Prepared {
   const plan = planModel(gguf);
   const tokenizer = createTokenizer(vocabularyFromMetadata(gguf.metadata));
   checkVocabulary(tokenizer, plan);
-  const context = contextOf(plan, contextLength);
-  const memory = divideMemory(host, plan, context, budget);
-  checkSlots(device, memory.slots, placing?.poolBytes);
-  return { plan, tokenizer, contextLength: context, memory };
+  const context = contextOf(host, plan, options);
+  const memory = divideMemory(host, plan, context, options.budget);
+  checkSlots(device, memory.slots, options.placing?.poolBytes);
+  return { plan, tokenizer, context, memory };
 }
 
 /** Weights onto the device, kernels compiled, everything a LocalModel is made of. */
@@ -105,7 +106,7 @@ async function makeReady(
   host: Host,
   device: Device,
   opened: OpenedWeights<Gguf>,
-  { plan, tokenizer, contextLength, memory }: Prepared,
+  { plan, tokenizer, context, memory }: Prepared,
   options: ThreadOptions,
   progress: Report,
 ): Promise<{ readonly model: Model; readonly experts: ExpertCache | null }> {
@@ -122,7 +123,7 @@ async function makeReady(
       ...options.placing,
     });
     const prefetch = options.paging?.prefetch ?? true;
-    return { placed, runner: new Runner(device, placed, contextLength, host.clock, scheduleOf(options), prefetch) };
+    return { placed, runner: new Runner(device, placed, context, host.clock, scheduleOf(options), prefetch) };
   });
   const { compiled } = device.pipelines;
   device.pipelines.onCompiled = () => progress({ phase: 'compile', loaded: compiled.done, total: compiled.asked });
@@ -130,7 +131,7 @@ async function makeReady(
   device.pipelines.onCompiled = () => {};
   device.throwIfFailed();
   const template = ChatTemplate.of(tokenizer, host);
-  const info = infoOf(opened, plan, contextLength, template !== null, device, memory.notices);
+  const info = infoOf(opened, plan, context, template !== null, device, memory.notices);
   if (placed.experts) runner.decoder.dropBelow = options.paging?.dropBelow ?? 0;
   const watch = placed.experts && new ExpertWatch(runner, placed.experts, host.clock, options.onExperts);
   if (options.onTrace) recordTrace(runner, info.name, options.onTrace);
@@ -201,7 +202,7 @@ function isFiles(source: ModelSource): source is readonly Blob[] {
 function infoOf(
   opened: OpenedWeights<Gguf>,
   plan: ModelPlan,
-  contextLength: number,
+  context: LoadedContext,
   hasChatTemplate: boolean,
   { adapter: { description, software } }: Device,
   notices: readonly LoadNotice[],
@@ -217,7 +218,14 @@ function infoOf(
     nExpertsUsed,
     nVocab: plan.nVocab,
     nCtxTrain,
-    contextLength,
+    contextLength: context.window,
+    context: {
+      window: context.window,
+      sinks: context.nSinks,
+      overflow: context.overflow,
+      kv: context.kv,
+      limitedBy: context.limitedBy,
+    },
     quantization: dominantFormat(plan),
     fileBytes: opened.fileBytes,
     hasChatTemplate,

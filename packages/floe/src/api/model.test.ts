@@ -127,9 +127,12 @@ describe('chat.completions', () => {
     expect(error).toMatchObject({ code: 'request/invalid', details: { argument } });
   });
 
-  it('refuses a prompt over the context with context/full', async () => {
+  it('lets a prompt over the window slide through it, and says how much was dropped', async () => {
     const long = [{ role: 'user', content: 'SELECT id FROM a; '.repeat(200) }];
-    await expect(model.chat.completions.create({ messages: long })).rejects.toMatchObject({ code: 'context/full' });
+    const { usage } = await model.chat.completions.create({ messages: long, max_tokens: 3 });
+    expect(usage.droppedTokens).toBe(usage.total_tokens - model.info.context.window);
+    expect(usage.droppedTokens).toBeGreaterThan(100);
+    expect((await model.chat.completions.create({ messages, max_tokens: 3 })).usage.droppedTokens).toBe(0);
   });
 
   it('a message cannot forge a role: its markers stay text', async () => {

@@ -1,18 +1,21 @@
 /** What would lie where, and how fast it would be: known from a file's header, before a weight is downloaded. */
 import { readGguf } from '../gguf/index.ts';
 import type { Host } from '../host/index.ts';
+import type { KvFormatName } from '../kernels/index.ts';
 import { dominantFormat, type ModelPlan, planModel } from '../model/index.ts';
 import { type ByteSource, type ModelSource, openSource } from '../store/index.ts';
-import { contextOf, type DividedMemory, divideMemory } from './budget.ts';
+import { type DividedMemory, divideMemory } from './budget.ts';
 import { invalid } from './check.ts';
+import { contextOf } from './context.ts';
 import { fetchOptions } from './fetchOptions.ts';
 import { baseMs, type ExpectedSpeed, expectSpeed, type PlanRates, ROUTINGS } from './speed.ts';
-import type { Budget, FetchOptions, LoadNotice } from './types.ts';
+import type { Budget, ContextOptions, FetchOptions, LoadNotice } from './types.ts';
 
 export interface PlanOptions extends FetchOptions {
   /** As `loadModel` takes it; what is left out is chosen by what this device has. */
   readonly budget?: Budget;
-  /** Positions of the key-value cache; default: the trained context, at most 4096. */
+  /** As `loadModel` takes them. */
+  readonly context?: ContextOptions;
   readonly contextLength?: number;
   /**
    * Bytes a second; default: 100 GB for the GPU's memory, as integrated ones have, 4 GB on the way there, 0.4 GB from a
@@ -40,7 +43,9 @@ export interface LoadPlan {
   readonly nExpertsUsed: number;
   /** Of the largest expert, as it lies in a slot. */
   readonly expertBytes: number;
+  /** The window, and how its keys and values are kept. */
   readonly contextLength: number;
+  readonly kv: KvFormatName;
   /** Every buffer: what must be there, and what experts get. */
   readonly gpu: {
     readonly bytes: number;
@@ -87,7 +92,7 @@ export async function planInThread(host: Host, source: ModelSource, options: Pla
   try {
     const gguf = await readGguf(bytes, { clock: host.clock, ...(signal ? { signal } : {}) });
     const plan = planModel(gguf);
-    const memory = divideMemory(host, plan, contextOf(plan, options.contextLength), options.budget);
+    const memory = divideMemory(host, plan, contextOf(host, plan, options), options.budget);
     const rates = ratesOf(bytes, options);
     const places = placesOf(bytes, plan, memory, options.budget);
     return {
@@ -108,14 +113,14 @@ export async function planInThread(host: Host, source: ModelSource, options: Pla
 
 function laidOut(plan: ModelPlan, memory: DividedMemory) {
   const { nLayers, nExperts, nExpertsUsed } = plan.shape;
-  const { contextLength, denseBytes, kvBytes, activationBytes, otherBytes, slotBytes, slots, nSlots, gpuBytes } =
-    memory;
+  const { context, denseBytes, kvBytes, activationBytes, otherBytes, slotBytes, slots, nSlots, gpuBytes } = memory;
   return {
     nLayers,
     nExperts,
     nExpertsUsed,
     expertBytes: Math.max(0, ...slots.map((slotClass) => slotClass.slotBytes)),
-    contextLength,
+    contextLength: context.window,
+    kv: context.kv,
     gpu: { bytes: gpuBytes, denseBytes, kvBytes, activationBytes, otherBytes, slotBytes, nSlots },
     minimumGpuBytes: memory.leastGpuBytes,
     notices: memory.notices,

@@ -1,6 +1,7 @@
 /** The public face: OpenAI's chat completions, and what a model in the page adds to them. */
 import type { ExpertCounts } from '../experts/index.ts';
-import type { GpuBudget } from '../model/index.ts';
+import type { KvFormatName } from '../kernels/index.ts';
+import type { GpuBudget, Overflow } from '../model/index.ts';
 
 /** Where an expert is at best: the index into this list is what a report holds. */
 export const EXPERT_PLACES = ['absent', 'stored', 'cached', 'resident'] as const;
@@ -46,7 +47,9 @@ export interface LoadOptions extends FetchOptions {
   readonly signal?: AbortSignal;
   /** SHA-256 of the file in hex, where its source publishes one: checked before a byte is used. */
   readonly sha256?: string;
-  /** Positions the key-value cache holds; default: the trained context, at most 4096. */
+  /** What is remembered of a conversation, and what happens where it grows beyond that. */
+  readonly context?: ContextOptions;
+  /** Short for `context: { window }`. */
   readonly contextLength?: number;
   /** What the model may take. What does not fit is paged: answers stay the same, bit for bit, and come slower. */
   readonly budget?: Budget;
@@ -63,8 +66,28 @@ export interface LoadOptions extends FetchOptions {
   readonly onExperts?: (report: ExpertsReport) => void;
 }
 
+/** Keys and values of a conversation. docs/window.md */
+export interface ContextOptions {
+  /**
+   * Tokens that a token sees, the first `sinks` and itself included. Default: the trained context, or what the budget's
+   * `kvBytes` hold, if that is less; `ModelInfo.context` says which.
+   */
+  readonly window?: number;
+  /** First tokens of a conversation that stay in sight for good; default 4. */
+  readonly sinks?: number;
+  /**
+   * At the end of the window: 'slide' (default), on and on, the oldest tokens but the sinks are forgotten; 'stop', answers
+   * end there; 'error', they throw there. A longer prompt is refused by both.
+   */
+  readonly overflow?: Overflow;
+  /** How they are kept; default: as exactly as `kvBytes` allow. */
+  readonly kv?: KvFormatName;
+}
+
 /** Bytes; what is left out is chosen by what the device has. */
 export interface Budget {
+  /** Of a conversation's keys and values; default: an eighth of the memory. Of `gpuBytes` they are a part. */
+  readonly kvBytes?: number;
   /**
    * Of every GPU buffer together. Or for the experts alone: a share of them ('25%'), or the fewest that work ('min').
    */
@@ -130,7 +153,7 @@ export interface SamplingOptions {
 }
 
 export interface CompletionRequest extends SamplingOptions {
-  /** Default: what the context has room for. */
+  /** Default: what the window has room for; where it slides, no limit. */
   readonly max_tokens?: number;
   /** Text that ends the answer and is not part of it; found across token borders too. */
   readonly stop?: string | readonly string[];
@@ -146,13 +169,15 @@ export interface TextCompletionRequest extends CompletionRequest {
   readonly prompt: string;
 }
 
-/** 'stop': an end token or a stop string; 'length': max_tokens or the context is used up. */
+/** 'stop': an end token or a stop string; 'length': max_tokens or a window that does not slide is used up. */
 export type FinishReason = 'stop' | 'length';
 
 export interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
+  /** Of prompt and answer: tokens that slid out of the window. */
+  readonly droppedTokens: number;
   /** Milliseconds from the call to the first token, and from it to the last. */
   readonly prefillMs: number;
   readonly decodeMs: number;
@@ -239,8 +264,9 @@ export interface ModelInfo {
   readonly nExpertsUsed: number;
   readonly nVocab: number;
   readonly nCtxTrain: number;
-  /** Positions this model was loaded with. */
+  /** `context.window`. */
   readonly contextLength: number;
+  readonly context: ContextInfo;
   /** 'Q4_0', 'Q8_0', …: the format most weights have. */
   readonly quantization: string;
   readonly fileBytes: number;
@@ -250,6 +276,16 @@ export interface ModelInfo {
   /** 'network': downloaded now; 'store': from this origin's storage; 'local': read in place. */
   readonly loadedFrom: 'network' | 'store' | 'local';
   readonly notices: readonly LoadNotice[];
+}
+
+/** What is remembered of a conversation: what was asked for, and for the rest what was chosen. */
+export interface ContextInfo {
+  readonly window: number;
+  readonly sinks: number;
+  readonly overflow: Overflow;
+  readonly kv: KvFormatName;
+  /** Why the window is no longer: 'asked' for, all that the model was 'trained' for, or all that 'memory' holds. */
+  readonly limitedBy: 'asked' | 'trained' | 'memory';
 }
 
 export interface TokenizeOptions {

@@ -33,6 +33,7 @@ export type ErrorCode =
   | 'experts/budget-too-small'
   | 'experts/absent'
   | 'context/full'
+  | 'context/kv-full'
   | 'request/aborted'
   | 'request/busy'
   | 'request/invalid'

@@ -10,7 +10,7 @@ export interface AnswerRequest {
   readonly prompt: readonly number[];
   readonly picking: Picking;
   readonly seed: number;
-  /** Ids to generate at the most; undefined: what the context has room for. */
+  /** Ids to generate at the most; undefined: what the window has room for, and no limit where it slides. */
   readonly maxTokens: number | undefined;
   /** Strings that end the answer and are no part of it. */
   readonly stops: readonly string[];
@@ -33,6 +33,8 @@ export type AnswerPart =
       readonly ids: readonly number[];
       readonly prefillMs: number;
       readonly decodeMs: number;
+      /** Of prompt and answer: how many slid out of the window. */
+      readonly droppedTokens: number;
     };
 
 /**
@@ -47,8 +49,9 @@ export async function* answer(
   request: AnswerRequest,
 ): AsyncGenerator<AnswerPart> {
   const { prompt, picking, signal } = request;
-  const room = runner.contextLength - prompt.length;
-  if (room < 0) throw promptTooLong(prompt.length, runner.contextLength);
+  const { window, overflow } = runner.context;
+  const room = overflow === 'slide' ? Number.POSITIVE_INFINITY : window - prompt.length;
+  if (room < 0) throw promptTooLong(prompt.length, window);
   // The id sampled last needs no room: nothing is computed from it.
   const nMost = Math.min(request.maxTokens ?? Number.POSITIVE_INFINITY, room + 1);
   const uniform = seededUniform(request.seed);
@@ -72,6 +75,7 @@ export async function* answer(
       ids,
       prefillMs: (firstMs || nowMs) - request.startMs,
       decodeMs: firstMs ? nowMs - firstMs : 0,
+      droppedTokens: Math.max(0, prompt.length + ids.length - window),
     };
   };
   try {
@@ -99,6 +103,7 @@ export async function* answer(
       pending = ahead ?? (await runner.decode(picking, uniform(), signal));
       ahead = null;
     }
+    if (overflow === 'error' && ids.length > room) throw windowFull(ids.length, window);
     const rest = stop.push(text.flush());
     yield* textOf(rest.stopped ? rest.text : rest.text + stop.flush());
     yield done(rest.stopped ? 'stop' : 'length');
@@ -121,9 +126,16 @@ function* textOf(text: string): Generator<AnswerPart> {
   if (text !== '') yield { kind: 'text', text };
 }
 
-function promptTooLong(nPrompt: number, contextLength: number): ContextError {
-  return new ContextError('context/full', `The prompt has ${nPrompt} tokens; the context holds ${contextLength}.`, {
-    remedy: 'Shorten the prompt, or load the model with a larger `contextLength`.',
-    details: { neededTokens: nPrompt, contextLength },
+function promptTooLong(nPrompt: number, window: number): ContextError {
+  return new ContextError('context/full', `The prompt has ${nPrompt} tokens; the window holds ${window}.`, {
+    remedy: "Shorten the prompt, or load the model with a larger `context.window` or with `overflow: 'slide'`.",
+    details: { neededTokens: nPrompt, window },
+  });
+}
+
+function windowFull(nAnswered: number, window: number): ContextError {
+  return new ContextError('context/full', `The window of ${window} tokens is full after ${nAnswered} of the answer.`, {
+    remedy: "Load the model with `overflow: 'slide'`, which goes on, or with 'stop', which ends the answer there.",
+    details: { answeredTokens: nAnswered, window },
   });
 }

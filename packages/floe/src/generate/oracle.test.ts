@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { testData } from '@floe/testkit/data';
+import { chatPrompts } from '@floe/testkit/evalChats';
 import { klDivergence, logSoftmax } from '@floe/testkit/expectNear';
 import { testGpu } from '@floe/testkit/nodeGpu';
 import { openOracle } from '@floe/testkit/oracle';
@@ -82,24 +83,6 @@ async function compare(
   for (const ids of prompts) theirs.push(await oracle.logprobs(ids));
   await oracle.close();
   return agreement(await floeLogprobs(readFileSync(path), prompts, options), theirs);
-}
-
-/** Chats of the eval set as llama.cpp tokenizes them: what the model was trained on, so that distributions are sharp. */
-async function chatPrompts(path: string, n: number, set = 'eval.jsonl'): Promise<number[][]> {
-  const rows = readFileSync(testData(set)!, 'utf8')
-    .trim()
-    .split('\n')
-    .slice(0, n)
-    .map((line) => JSON.parse(line));
-  const oracle = await openOracle(path, { vocabOnly: true });
-  const prompts = rows.map(({ messages, expected }) => {
-    const said = messages
-      .map((m: { role: string; content: string }) => `<|im_start|>${m.role}\n${m.content}<|im_end|>\n`)
-      .join('');
-    return oracle.tokenize(`${said}<|im_start|>assistant\n${expected}`, { special: true }).slice(0, 96);
-  });
-  await oracle.close();
-  return prompts;
 }
 
 describe('arctic-tiny agrees with llama.cpp', () => {

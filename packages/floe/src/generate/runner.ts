@@ -3,10 +3,13 @@ import { ContextError, throwIfAborted } from '../errors/index.ts';
 import { type Device, type Graph, Recorder, readBuffer, whole } from '../gpu/index.ts';
 import type { Clock } from '../host/index.ts';
 import { argmax, sample, WIDE_TOKENS } from '../kernels/index.ts';
-import { KvCache } from '../kv/index.ts';
+import { KvPool, KvSequence, type KvStep } from '../kv/index.ts';
 import {
   type Activations,
+  type ContextPlan,
+  contextPlan,
   denseRecords,
+  kvWindow,
   makeActivations,
   type PlacedModel,
   type RopeFrequencies,
@@ -18,6 +21,7 @@ import {
   ropeTablesOf,
   routesFromInput,
   stepSizes,
+  writePlaces,
 } from '../model/index.ts';
 import { rowStride } from '../quant/index.ts';
 import { Decoder } from './decoder.ts';
@@ -52,7 +56,8 @@ const KEPT_GRAPHS = 8;
 
 /** One conversation's place on the device: its cache, its activations and its recorded graphs. */
 export class Runner {
-  readonly kv: KvCache;
+  readonly kv: KvPool;
+  readonly context: ContextPlan;
   readonly schedule: AdaptiveSchedule;
   readonly decoder: Decoder;
   readonly s: Activations;
@@ -61,29 +66,36 @@ export class Runner {
   private readonly sampled: GPUBuffer;
   private readonly sampling: GPUBuffer;
   private readonly ropeTables: readonly RopeFrequencies[];
+  private readonly sequence: KvSequence;
+  /** The row of the block table as the device has it. */
+  private table: Uint32Array | null = null;
   private chunkTokens: number;
+  /** How places become angles: tests have conversations that are far along begin there. */
+  anglesOf = ropeAngles;
   private promptTokens = 0;
   /** The step that may miss experts and runs by itself; the next one begins behind it. */
   private tail: Promise<unknown> = Promise.resolve();
   private nRunning = 0;
   /** Hears of a prompt's routes, layer by layer: [nTokens · nExpertsUsed] ids from the prompt's token `first`. */
   onPromptRoutes: ((layer: number, first: number, ids: Uint32Array) => void) | undefined;
-  /** Positions the cache holds; the next token's position. */
-  length = 0;
 
   constructor(
     readonly device: Device,
     readonly model: PlacedModel,
-    readonly contextLength: number,
+    /** What is remembered; or a number of positions, kept in F32, at whose end answers stop. */
+    context: ContextPlan | number,
     clock: Clock,
     schedule: Partial<Schedule> = {},
     /** Whether experts may be loaded before they are wanted. */
     private readonly prefetch = true,
   ) {
     const { plan, experts } = model;
-    this.ropeTables = ropeTablesOf(model, contextLength);
-    this.kv = new KvCache(device, plan.shape, contextLength);
-    this.s = makeActivations(device, plan, stepSizes(plan, contextLength));
+    this.context = contextPlan(context);
+    this.ropeTables = ropeTablesOf(model, this.context.window);
+    const sizes = stepSizes(plan, this.context);
+    this.kv = new KvPool(device, plan.shape, this.context.kv, kvWindow(this.context, sizes.chunkTokens));
+    this.sequence = new KvSequence(this.kv.blocks, this.kv.window);
+    this.s = makeActivations(device, plan, sizes);
     this.sampled = device.buffers.storage('activations', 'sampled', 256);
     this.sampling = device.buffers.storage('activations', 'sampling', 256);
     this.schedule = new AdaptiveSchedule(plan.shape.nRoutedLayers, hidingShare(model), schedule);
@@ -144,10 +156,11 @@ export class Runner {
   async decode(picking: Picking, u: number, signal?: AbortSignal, given?: number): Promise<PendingId> {
     const complete = this.cannotMiss;
     const program = await this.decodeProgram(picking.kind, complete ? 0 : this.guessAhead());
-    const position = this.length++;
+    this.checkRoom(1);
+    const step = this.sequence.extend(1);
     const write = () => {
       this.writeSampling(picking, u);
-      this.writePositions(position, 1);
+      this.writePositions(step, 1);
       if (given !== undefined) this.device.write(this.s.tokens.buffer, 0, bytesOf(Uint32Array.of(given)));
     };
     if (complete) {
@@ -206,10 +219,21 @@ export class Runner {
     }
   }
 
+  /** Positions so far; the next token's position. */
+  get length(): number {
+    return this.sequence.length;
+  }
+
   /** Forgets what comes after the first `length` positions. */
   rewind(length: number): void {
-    this.length = length;
+    this.sequence.rewind(length);
     this.tail = Promise.resolve();
+  }
+
+  /** Puts the next `nTokens` tokens into the cache's order, for a step that is recorded elsewhere. */
+  place(nTokens: number): void {
+    this.checkRoom(nTokens);
+    this.writePositions(this.sequence.extend(nTokens), nTokens);
   }
 
   /** Waits for what is still being compiled, and gives everything back. */
@@ -231,21 +255,31 @@ export class Runner {
     signal: AbortSignal | undefined,
     onSpan: (x: GPUBuffer, first: number, nTokens: number) => Promise<void>,
   ): Promise<void> {
-    if (this.length + ids.length > this.contextLength) throw contextFull(this.length + ids.length, this.contextLength);
+    this.checkRoom(ids.length);
     this.lengthenChunks(ids.length);
-    const start = this.length;
-    this.length += ids.length;
+    // Chunks come in order, and again for each layer of a span: the later layers must see the table as the first one did.
+    const steps = new Map<number, KvStep>();
     const hooks = {
       beforeUnit: onChunk,
       writeChunk: (first: number, nTokens: number) => {
+        const step = steps.get(first) ?? this.sequence.extend(nTokens);
+        steps.set(first, step);
         this.device.write(this.s.tokens.buffer, 0, bytesOf(Uint32Array.from(ids.slice(first, first + nTokens))));
-        this.writePositions(start + first, nTokens);
+        this.writePositions(step, nTokens);
       },
       onRoutes: this.onPromptRoutes,
       signal,
     };
     const programs = { chunk: (n: number) => this.chunkProgram(n), span: (n: number) => this.spanProgram(n) };
     await this.prompts.run(ids.length, this.chunkTokens, programs, hooks, onSpan);
+    this.sequence.settle();
+  }
+
+  /** @throws {ContextError} `context/full`: the window does not slide, and has no room for so many more. */
+  private checkRoom(nTokens: number): void {
+    const { window, overflow } = this.context;
+    const needed = this.length + nTokens;
+    if (overflow !== 'slide' && needed > window) throw contextFull(needed, window);
   }
 
   /** Begins to compile for long chunks once enough is asked; prompts take them from when they are ready. */
@@ -356,13 +390,18 @@ export class Runner {
     this.device.write(this.sampling, 0, bytesOf(new Float32Array([temperature, topK, topP, minP, u])));
   }
 
-  /** Tells the step where its tokens are: positions, cache slots, how many keys each sees. */
-  private writePositions(first: number, nTokens: number): void {
-    const slots = Uint32Array.from({ length: nTokens }, (_, i) => first + i);
-    this.device.write(this.s.cacheSlots.buffer, 0, bytesOf(slots));
-    this.device.write(this.s.nKeys.buffer, 0, bytesOf(slots.map((slot) => slot + 1)));
-    const angles = ropeAngles(this.ropeTables[0]!, first, nTokens);
-    this.device.write(this.s.angles.buffer, 0, bytesOf(angles));
+  /** Tells the step where its tokens are: blocks of the cache, positions, angles. */
+  private writePositions({ first, table, copies }: KvStep, nTokens: number): void {
+    const { kv, s, context, device, ropeTables } = this;
+    if (copies.length > 0) {
+      const encoder = device.gpu.createCommandEncoder();
+      kv.copy(encoder, copies);
+      device.submit(encoder.finish());
+    }
+    if (this.table !== table) kv.writeTable(0, table);
+    this.table = table;
+    const tokens = Array.from({ length: nTokens }, (_, i) => ({ position: first + i, row: 0 }));
+    writePlaces(device, s, ropeTables, context.window, tokens, this.anglesOf);
   }
 }
 
@@ -378,9 +417,9 @@ function bytesOf(values: Float32Array | Uint32Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
-function contextFull(neededTokens: number, contextLength: number): ContextError {
-  return new ContextError('context/full', `${neededTokens} tokens are wanted; the context holds ${contextLength}.`, {
-    remedy: 'Shorten the prompt, or load the model with a larger `contextLength`.',
-    details: { neededTokens, contextLength },
+function contextFull(neededTokens: number, window: number): ContextError {
+  return new ContextError('context/full', `${neededTokens} tokens are wanted; the window holds ${window}.`, {
+    remedy: "Shorten the prompt, or load the model with a larger `context.window` or with `overflow: 'slide'`.",
+    details: { neededTokens, window },
   });
 }

@@ -1,50 +1,44 @@
-import type { RopeAppendArgs } from './ropeAppend.ts';
+import type { AttentionShape } from './kvFormats.ts';
+import type { RopePairs } from './ropeAppend.ts';
 
-/** (cos, sin) of position · base^(-2i / ropeDim) for each pair i of each token. */
-export function anglesReference(positions: readonly number[], ropeDim: number, base: number): Float64Array {
-  const angles = new Float64Array(positions.length * ropeDim);
-  for (const [t, position] of positions.entries()) {
+/** (cos, sin) of place · base^(-2i / ropeDim) for each pair i of each of `places`. */
+export function anglesReference(places: readonly number[], ropeDim: number, base: number): Float64Array {
+  const angles = new Float64Array(places.length * ropeDim);
+  for (const [row, place] of places.entries()) {
     for (let i = 0; i < ropeDim / 2; i++) {
-      const angle = position * base ** ((-2 * i) / ropeDim);
-      angles[t * ropeDim + 2 * i] = Math.cos(angle);
-      angles[t * ropeDim + 2 * i + 1] = Math.sin(angle);
+      const angle = place * base ** ((-2 * i) / ropeDim);
+      angles[row * ropeDim + 2 * i] = Math.cos(angle);
+      angles[row * ropeDim + 2 * i + 1] = Math.sin(angle);
     }
   }
   return angles;
 }
 
-/**
- * Of rows qkv[t] = [q | k | v]: q and k with dimensions (2i, 2i + 1) of each head turned as one complex number times
- * cos + i·sin, those from ropeDim on as they were; k and v at their tokens' slots of caches that else keep `fill`.
- */
-export function ropeAppendReference(
-  qkv: ArrayLike<number>,
+/** One head with each pair of its dimensions from `ropeFirst` on turned as one complex number times cos + i·sin. */
+export function turnReference(
+  head: ArrayLike<number>,
   angles: ArrayLike<number>,
-  cacheSlots: readonly number[],
-  { shape, ropeDim, nCacheSlots }: Pick<RopeAppendArgs, 'shape' | 'ropeDim' | 'nCacheSlots'>,
-  fill: number,
-): { q: Float64Array; k: Float64Array; v: Float64Array } {
-  const { nHeads, nKvHeads, headDim } = shape;
-  const q = new Float64Array(cacheSlots.length * nHeads * headDim);
-  const k = new Float64Array(nKvHeads * nCacheSlots * headDim).fill(fill);
-  const v = k.slice();
-  for (const [t, slot] of cacheSlots.entries()) {
-    const row = t * (nHeads + 2 * nKvHeads) * headDim;
-    const turned = (head: number, i: number) => {
-      const at = row + head * headDim + i;
-      if (i >= ropeDim) return qkv[at]!;
-      const pair = t * ropeDim + i - (i % 2);
-      const [cos, sin] = [angles[pair]!, angles[pair + 1]!];
-      return i % 2 === 0 ? qkv[at]! * cos - qkv[at + 1]! * sin : qkv[at - 1]! * sin + qkv[at]! * cos;
-    };
-    for (let i = 0; i < headDim; i++) {
-      for (let head = 0; head < nHeads; head++) q[(t * nHeads + head) * headDim + i] = turned(head, i);
-      for (let head = 0; head < nKvHeads; head++) {
-        const to = (head * nCacheSlots + slot) * headDim + i;
-        k[to] = turned(nHeads + head, i);
-        v[to] = qkv[row + (nHeads + nKvHeads + head) * headDim + i]!;
-      }
-    }
+  { pairs, ropeFirst = 0, ropeDim }: { pairs: RopePairs; ropeFirst?: number; ropeDim: number },
+): Float64Array {
+  const y = Float64Array.from(head);
+  for (let pair = 0; pair < ropeDim / 2; pair++) {
+    const [a, b] = pairs === 'interleaved' ? [2 * pair, 2 * pair + 1] : [pair, pair + ropeDim / 2];
+    const [x0, x1] = [head[ropeFirst + a]!, head[ropeFirst + b]!];
+    const [cos, sin] = [angles[2 * pair]!, angles[2 * pair + 1]!];
+    y[ropeFirst + a] = x0 * cos - x1 * sin;
+    y[ropeFirst + b] = x0 * sin + x1 * cos;
   }
-  return { q, k, v };
+  return y;
+}
+
+/** The heads of row t of qkv = [q | k | v]. */
+export function headsOf(qkv: Float32Array, t: number, { nHeads, nKvHeads, headDim, valueDim }: AttentionShape) {
+  const row = (nHeads + nKvHeads) * headDim + nKvHeads * valueDim;
+  const at = (first: number, dim: number, head: number) =>
+    qkv.subarray(t * row + first + head * dim, t * row + first + (head + 1) * dim);
+  return {
+    q: (head: number) => at(0, headDim, head),
+    k: (head: number) => at(nHeads * headDim, headDim, head),
+    v: (head: number) => at((nHeads + nKvHeads) * headDim, valueDim, head),
+  };
 }

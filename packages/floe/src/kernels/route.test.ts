@@ -15,6 +15,7 @@ import {
 import { attention } from './attention.ts';
 import { combine } from './combine.ts';
 import { groupByExpert } from './groupByExpert.ts';
+import type { KvView } from './kvFormats.ts';
 import { lookup } from './lookup.ts';
 import { expertMatmul, matmul, type Route } from './matmul.ts';
 import { rmsNorm } from './rmsNorm.ts';
@@ -144,26 +145,28 @@ describe.each(families)('behind a fault, %s', (family) => {
       rmsNorm(rec, { ...ones(rec.device, ['x', 'weight']), y, nTokens: 1, modelDim: 32, eps: 1e-5, stage }),
     ropeAppend: (rec, y, stage) =>
       ropeAppend(rec, {
-        ...ones(rec.device, ['qkv', 'angles', 'kCache', 'vCache']),
-        cacheSlots: upload(rec.device, new Uint32Array(1)),
+        ...ones(rec.device, ['qkv', 'angles']),
+        kv: cacheOfOnes(rec),
         q: y,
         shape,
         pairs: 'interleaved',
         ropeDim: 32,
         qkvStride: 96,
         qStride: 32,
-        nCacheSlots: 1,
         nTokens: 1,
         stage,
       }),
     attention: (rec, y, stage) =>
       attention(rec, {
-        ...ones(rec.device, ['q', 'kCache', 'vCache']),
-        nKeys: upload(rec.device, Uint32Array.of(1)),
+        ...ones(rec.device, ['q']),
+        kv: cacheOfOnes(rec),
         y,
+        partials: null,
         shape,
+        window: 32,
+        nSinks: 0,
         qStride: 32,
-        nCacheSlots: 1,
+        yStride: 32,
         nTokens: 1,
         stage,
       }),
@@ -217,11 +220,17 @@ describe.each(families)('behind a fault, %s', (family) => {
     },
   );
 
-  const shape = { nHeads: 1, nKvHeads: 1, headDim: 32 };
+  const shape = { nHeads: 1, nKvHeads: 1, headDim: 32, valueDim: 32 };
 
   function ones<Name extends string>(device: Device, names: readonly Name[]): Record<Name, BufferView> {
     const made = names.map((name) => [name, upload(device, new Float32Array(128).fill(1))]);
     return Object.fromEntries(made) as Record<Name, BufferView>;
+  }
+
+  function cacheOfOnes({ device }: Recorder): KvView {
+    const [places, blockTable] = [upload(device, new Uint32Array(2)), upload(device, new Uint32Array(2))];
+    const kv = upload(device, new Float32Array(32 * 64).fill(1));
+    return { format: 'F32', kv, places, blockTable, fixedBlocks: 0, tableBlocks: 2 };
   }
 
   function routeOf(device: Device, nTokens: number): Route {

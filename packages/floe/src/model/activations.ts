@@ -1,5 +1,5 @@
 import { BINDING_ALIGNMENT, type BufferView, type Device, roundUp, whole } from '../gpu/index.ts';
-import { NO_FAULT, type Route } from '../kernels/index.ts';
+import { NO_FAULT, partialBytes, type Route, type SinkWindow } from '../kernels/index.ts';
 import { rowStride } from '../quant/index.ts';
 import type { ModelDescription, ModelShape } from './architecture.ts';
 import type { ModelPlan } from './plan.ts';
@@ -11,6 +11,7 @@ export interface StepSizes {
   /** Tokens of a prompt whose experts are run together; whole chunks. */
   readonly spanTokens: number;
   readonly logitRows: number;
+  readonly window: SinkWindow;
 }
 
 /** Every buffer between a step's input and its logits, for at most `chunkTokens` tokens. Made once. */
@@ -18,15 +19,19 @@ export interface Activations {
   readonly sizes: StepSizes;
   /** [T] ids; the sampler writes the next one into the first. */
   readonly tokens: BufferView;
-  readonly angles: BufferView;
-  readonly cacheSlots: BufferView;
-  readonly nKeys: BufferView;
+  /** [T] (position, row of the cache's block table). */
+  readonly places: BufferView;
+  /** [T, 2, ropeDim / 2] of each of the model's rope tables: at a token's position, and where sinks see it. */
+  readonly angles: readonly BufferView[];
   /** The residual stream [T, modelDim]. */
   readonly x: BufferView;
   readonly h: BufferView;
   readonly qkv: BufferView;
   readonly qkvStride: number;
+  /** [T, 2, nHeads, headDim]. */
   readonly q: BufferView;
+  /** Of attention that is spread over stretches of keys; null where the window is too short for it. */
+  readonly partials: BufferView | null;
   readonly attn: BufferView;
   readonly ff: BufferView;
   /** [T, modelDim] what is changed before it is added to the residual stream; null where nothing is. */
@@ -99,15 +104,18 @@ export function activationBytes(plan: ModelPlan, sizes: StepSizes): Readonly<Rec
   const values = (n: number) => roundUp(Math.max(4, n * 4), BINDING_ALIGNMENT);
   const rows = (dim: number, nRows = chunkTokens) => values(nRows * rowStride(dim));
   const nPairs = spanTokens * nExpertsUsed;
+  const nPartialBytes = partialBytes(shape, sizes.window, chunkTokens);
   const common = {
     tokens: values(chunkTokens),
-    angles: values(chunkTokens * ropeDim),
-    cacheSlots: values(chunkTokens),
-    nKeys: values(chunkTokens),
+    places: values(chunkTokens * 2),
+    ...Object.fromEntries(
+      plan.description.rope.tables.map((_, i) => [`angles.${i}`, values(chunkTokens * 2 * ropeDim)]),
+    ),
     x: rows(modelDim),
     h: rows(modelDim),
     qkv: rows(qkvDim(shape)),
-    q: rows(nHeads * headDim),
+    q: rows(nHeads * headDim, 2 * chunkTokens),
+    ...(nPartialBytes === 0 ? {} : { partials: roundUp(nPartialBytes, BINDING_ALIGNMENT) }),
     attn: rows(nHeads * valueDim),
     ff: rows(ffDim),
     expertIn: rows(modelDim),
@@ -182,14 +190,14 @@ export function makeActivations(device: Device, plan: ModelPlan, sizes: StepSize
   return {
     sizes,
     tokens: view('tokens'),
-    angles: view('angles'),
-    cacheSlots: view('cacheSlots'),
-    nKeys: view('nKeys'),
+    places: view('places'),
+    angles: plan.description.rope.tables.map((_, i) => view(`angles.${i}`)),
     x: view('x'),
     h: view('h'),
     qkv: view('qkv'),
     qkvStride: rowStride(qkvDim(plan.shape)),
     q: view('q'),
+    partials: made.get('partials') ?? null,
     attn: view('attn'),
     ff: view('ff'),
     branch: optional('branch'),

@@ -12,6 +12,7 @@ import {
   matmul,
   ropeAppend,
 } from '../kernels/index.ts';
+import { layerWindow } from '../kv/index.ts';
 import { rowStride } from '../quant/index.ts';
 import { norm } from './norm.ts';
 import type { LayerStep } from './step.ts';
@@ -23,23 +24,31 @@ export function attend(step: LayerStep): void {
   const { rec, model, layer, w, kv, s, nTokens } = step;
   const { shape, description } = model.plan;
   const stage = denseStage(step.routedLayer);
-  const common = { shape, qStride: rowStride(shape.nHeads * shape.headDim), nCacheSlots: kv.nSlots, nTokens, stage };
+  const { ropeTable, window } = description.layers[layer]!;
+  const qStride = rowStride(shape.nHeads * shape.headDim);
+  const common = { shape, qStride, kv: kv.layer(layer, s.places), q: s.q, nTokens, stage };
   norm({ ...step, stage }, s.x, w.attnNorm, s.h); // [T, modelDim]
   if (w.attention.kind === 'heads') makeHeads(step, w.attention);
   else makeLatent(step, w.attention);
   ropeAppend(rec, {
-    ...common,
-    ...kv.at(layer),
+    ...common, // q: [T, 2, nHeads, headDim]
     qkv: s.qkv,
-    angles: s.angles,
-    cacheSlots: s.cacheSlots,
-    q: s.q, // [T, nHeads, headDim]
+    angles: s.angles[ropeTable]!,
     pairs: description.rope.pairs,
     ropeDim: shape.ropeDim,
     qkvStride: s.qkvStride,
   });
-  const { scale } = description.attention;
-  attention(rec, { ...common, ...kv.at(layer), q: s.q, nKeys: s.nKeys, y: s.attn, scale }); // [T, nHeads, valueDim]
+  const { scale, softCap } = description.attention;
+  attention(rec, {
+    ...common,
+    ...layerWindow(kv.window, window),
+    y: s.attn, // [T, nHeads, valueDim]
+    yStride: rowStride(shape.nHeads * shape.valueDim),
+    partials: s.partials,
+    scale,
+    softCap: softCap ?? 0,
+    ...(w.attnSinks ? { sinkLogits: w.attnSinks } : {}),
+  });
   addToStream(step, s.attn, w.attnOutput, { after: w.afterAttention }); // [T, modelDim]
 }
 

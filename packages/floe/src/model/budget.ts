@@ -4,6 +4,7 @@ import type { SlotClass } from '../experts/index.ts';
 import { kvBytes } from '../kv/index.ts';
 import { rowStride } from '../quant/index.ts';
 import { activationBytes, type StepSizes } from './activations.ts';
+import { type ContextPlan, contextPlan, kvWindow } from './context.ts';
 import { type ModelPlan, routedLayers } from './plan.ts';
 import { isExpertRecord } from './records.ts';
 
@@ -31,7 +32,7 @@ const ROUNDING = 1e-9;
 export type GpuBudget = number | 'min' | `${number}%`;
 
 export interface MemoryPlan {
-  readonly contextLength: number;
+  readonly context: ContextPlan;
   readonly sizes: StepSizes;
   readonly denseBytes: number;
   readonly kvBytes: number;
@@ -51,16 +52,17 @@ export interface MemoryPlan {
 }
 
 /** Row counts of a runner's buffers: by model and context alone, so that no budget changes a bit of an answer. */
-export function stepSizes({ shape }: ModelPlan, contextLength: number): StepSizes {
-  const chunkTokens = Math.min(CHUNK_TOKENS, contextLength);
+export function stepSizes({ shape }: ModelPlan, context: ContextPlan | number): StepSizes {
+  const { window, nSinks } = contextPlan(context);
+  const chunkTokens = Math.min(CHUNK_TOKENS, window);
   const { nExpertsUsed, modelDim, expertDim } = shape;
   const rowBytes = nExpertsUsed * rowStride(modelDim) * 4;
   // Gate and up, a multiplication and an addition for each weight.
   const tokenFlop = nExpertsUsed * 2 * modelDim * 2 * expertDim;
   const inOneDispatch = Math.floor(Math.min(SPAN_BYTES / rowBytes, DISPATCH_FLOP / tokenFlop));
-  const most = shape.nRoutedLayers === 0 ? chunkTokens : Math.min(SPAN_TOKENS, contextLength, inOneDispatch);
+  const most = shape.nRoutedLayers === 0 ? chunkTokens : Math.min(SPAN_TOKENS, window, inOneDispatch);
   const spanTokens = most <= chunkTokens ? chunkTokens : Math.ceil(most / chunkTokens) * chunkTokens;
-  return { chunkTokens, spanTokens, logitRows: Math.min(LOGIT_ROWS, contextLength) };
+  return { chunkTokens, spanTokens, logitRows: Math.min(LOGIT_ROWS, window), window: { window, nSinks } };
 }
 
 /** Layers (of those with experts) whose experts are of one size, and that size. */
@@ -78,13 +80,14 @@ export function expertSizes(plan: ModelPlan): { slotBytes: number; layers: numbe
  * @throws {ExpertsError} `experts/budget-too-small`: fewer slots than one token of one layer needs, and one more.
  * @throws {RequestError} `request/invalid`: the budget is no number of bytes and no percentage.
  */
-export function planMemory(plan: ModelPlan, contextLength: number, budget: GpuBudget | 'all'): MemoryPlan {
-  const sizes = stepSizes(plan, contextLength);
+export function planMemory(plan: ModelPlan, wanted: ContextPlan | number, budget: GpuBudget | 'all'): MemoryPlan {
+  const context = contextPlan(wanted);
+  const sizes = stepSizes(plan, context);
   const bytesOf = (isExpert: boolean) =>
     sum(plan.records.filter((record) => isExpertRecord(record) === isExpert).map(({ sizeBytes }) => sizeBytes));
   const [denseBytes, expertBytes] = [bytesOf(false), bytesOf(true)];
   const activations = sum(Object.values(activationBytes(plan, sizes)));
-  const cache = kvBytes(plan.shape, contextLength);
+  const cache = kvBytes(plan.shape, context.kv, kvWindow(context, sizes.chunkTokens));
   const otherBytes = OTHER_BYTES + plan.shape.nLayers * KEPT_DISPATCHES * DISPATCH_BYTES;
   const fixedBytes = denseBytes + cache + activations + otherBytes;
   const leastGpuBytes = fixedBytes + leastSlotBytes(plan, expertBytes);
@@ -92,7 +95,7 @@ export function planMemory(plan: ModelPlan, contextLength: number, budget: GpuBu
   const slots = divide(plan, budget, share, leastGpuBytes);
   const slotBytes = sum(slots.map((slotClass) => slotClass.nSlots * slotClass.slotBytes));
   return {
-    contextLength,
+    context,
     sizes,
     denseBytes,
     kvBytes: cache,

@@ -1,7 +1,7 @@
 /** The forward pass, top to bottom: what a step dispatches, in order. T is the number of tokens of the step. */
 import type { BufferView, Recorder } from '../gpu/index.ts';
 import { denseStage, embed, expertStage, groupByExpert, lookup, matmul, scaleBy, softCap } from '../kernels/index.ts';
-import type { KvCache } from '../kv/index.ts';
+import type { KvPool } from '../kv/index.ts';
 import type { Activations } from './activations.ts';
 import { chooseExperts, restOfLayer } from './block.ts';
 import { combineExperts, guessRoutes, multiplyExperts } from './experts.ts';
@@ -30,7 +30,7 @@ export interface LayerCuts {
  * Records the decoding of one token: `s.tokens` in, `s.logits` out, a key and a value appended to `kv`. With
  * `guessAhead`, each routing also guesses that of the layer with experts so many later.
  */
-export function recordDecode(rec: Recorder, model: PlacedModel, kv: KvCache, s: Activations, guessAhead = 0): StepCuts {
+export function recordDecode(rec: Recorder, model: PlacedModel, kv: KvPool, s: Activations, guessAhead = 0): StepCuts {
   const nTokens = 1;
   const layers: LayerCuts[] = [];
   recordEmbedding(rec, model, s, nTokens);
@@ -64,7 +64,7 @@ export function recordDecode(rec: Recorder, model: PlacedModel, kv: KvCache, s: 
 export function recordChunk(
   rec: Recorder,
   model: PlacedModel,
-  kv: KvCache,
+  kv: KvPool,
   s: Activations,
   nTokens: number,
 ): readonly number[] {

@@ -1,6 +1,7 @@
 export { type Activations, activationBytes, makeActivations, ROUTING_PARTS, type StepSizes } from './activations.ts';
 export type { Architecture, ModelDescription, ModelShape } from './architecture.ts';
 export { expertSizes, type GpuBudget, type MemoryPlan, planMemory, stepSizes } from './budget.ts';
+export { type ContextPlan, contextPlan, DEFAULT_SINKS, kvWindow, type Overflow } from './context.ts';
 export {
   type LayerCuts,
   recordChunk,
@@ -11,6 +12,7 @@ export {
   type StepCuts,
 } from './forward.ts';
 export { type PlacedModel, type PlaceOptions, placeModel, type RecordReader } from './place.ts';
+export { type TokenPlace, writePlaces } from './places.ts';
 export { dominantFormat, type ModelPlan, planModel, routesFromInput } from './plan.ts';
 export { denseRecords } from './planLayer.ts';
 export { isExpertRecord } from './records.ts';

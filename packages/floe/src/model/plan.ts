@@ -102,7 +102,7 @@ function checkDescription({ shape, layers, norms, attention }: ModelDescription)
   };
   if (nHeads % nKvHeads !== 0) refuse(`${nHeads} query heads can't share ${nKvHeads} key-value heads evenly.`);
   if (headDim % 4 !== 0 || headDim > 256) refuse(`Heads of ${headDim}: Floe runs multiples of 4 up to 256.`);
-  if (valueDim !== headDim) refuse(`Keys of ${headDim} and values of ${valueDim}: Floe runs heads with one width.`);
+  if (valueDim % 4 !== 0 || valueDim > 256) refuse(`Values of ${valueDim}: Floe runs multiples of 4 up to 256.`);
   if (ropeDim % 2 !== 0) refuse(`${ropeDim} rotated dimensions: they turn in pairs.`);
   if (ropeDim > headDim) refuse(`${ropeDim} rotated dimensions in heads of ${headDim}.`);
   if (attention.latent && attention.latent.plainDim !== headDim - ropeDim)

@@ -65,15 +65,16 @@ function keptShare(scaling: RopeScaling & { kind: 'yarn' }, base: number, ropeDi
 }
 
 /**
- * Rotation angles of positions first … first + n - 1 as (cos, sin) pairs [n, ropeDim / 2]. Computed and reduced in
+ * Rotation angles of `places` as (cos, sin) pairs [n, ropeDim / 2]. Computed and reduced in
  * double precision: in f32 the angle of position 4,000,000 would be off by a quarter of a radian. Su et al. 2021.
  */
-export function ropeAngles({ turns, magnitude }: RopeFrequencies, first: number, n: number): Float32Array {
+export function ropeAngles({ turns, magnitude }: RopeFrequencies, places: ArrayLike<number>): Float32Array {
+  const n = places.length;
   const nPairs = turns.length;
   const out = new Float32Array(n * nPairs * 2);
   for (const [pair, turn] of turns.entries()) {
     for (let i = 0; i < n; i++) {
-      const angle = (first + i) * turn;
+      const angle = places[i]! * turn;
       out[(i * nPairs + pair) * 2] = magnitude * Math.cos(angle);
       out[(i * nPairs + pair) * 2 + 1] = magnitude * Math.sin(angle);
     }

@@ -1,6 +1,6 @@
 import type { Recorder } from '../gpu/index.ts';
 import { denseStage, type PagedSlots, type Route } from '../kernels/index.ts';
-import type { KvCache } from '../kv/index.ts';
+import type { KvPool } from '../kv/index.ts';
 import type { Activations } from './activations.ts';
 import type { PlacedModel } from './place.ts';
 import type { PlacedLayer } from './placeLayer.ts';
@@ -21,7 +21,7 @@ export interface LayerStep {
   readonly layer: number;
   readonly routedLayer: number;
   readonly w: PlacedLayer;
-  readonly kv: KvCache;
+  readonly kv: KvPool;
   readonly s: Activations;
   readonly nTokens: number;
 }

@@ -2,9 +2,7 @@ import { toByteLevel } from './byteLevel.ts';
 import { mergePairs } from './mergePairs.ts';
 import { preTokenizer, splitWords } from './preTokenizer.ts';
 import { splitMerge, type Vocabulary } from './vocabulary.ts';
-
-/** Words repeat; this many are remembered with their ids before all are forgotten. */
-const CACHED_WORDS = 20_000;
+import { wordCache } from './wordCache.ts';
 
 /** Text without special tokens to ids, by byte-level BPE as llama.cpp does it. `pieces`: see `textPieces`. */
 export function bpeTokenizer(vocab: Vocabulary, pieces: ReadonlyMap<string, number>): (text: string) => number[] {
@@ -18,18 +16,12 @@ export function bpeTokenizer(vocab: Vocabulary, pieces: ReadonlyMap<string, numb
   }
   const rank = (left: string, right: string) => ranks.get(`${left} ${right}`);
 
-  const cache = new Map<string, readonly number[]>();
-  const tokenizeWord = (word: string): readonly number[] => {
-    const known = cache.get(word);
-    if (known) return known;
+  const tokenizeWord = wordCache((word) => {
     const mapped = toByteLevel(word);
     const whole = pre.ignoreMerges ? pieces.get(mapped) : undefined;
     const symbols = whole === undefined ? mergePairs(mapped.split(''), rank) : [mapped];
     // A byte that is no piece has no id: it is left out, as in llama.cpp.
-    const ids = symbols.map((symbol) => pieces.get(symbol)).filter((id) => id !== undefined);
-    if (cache.size >= CACHED_WORDS) cache.clear();
-    cache.set(word, ids);
-    return ids;
-  };
+    return symbols.map((symbol) => pieces.get(symbol)).filter((id) => id !== undefined);
+  });
   return (text) => splitWords(text, pre).flatMap((word) => tokenizeWord(word));
 }

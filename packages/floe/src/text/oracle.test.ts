@@ -6,7 +6,8 @@ import { testData } from '@floe/testkit/data';
 import { type MetadataInput, writeGguf } from '@floe/testkit/ggufWriter';
 import { openOracle } from '@floe/testkit/oracle';
 import { randomTexts } from '@floe/testkit/randomTexts';
-import { realVocabularies } from '@floe/testkit/realVocabularies';
+import { MIN_VOCAB, randomTokenizer } from '@floe/testkit/randomTokenizer';
+import { realVocabularies, VOCABULARY_ONLY } from '@floe/testkit/realVocabularies';
 import { afterAll, describe, expect, it } from 'vitest';
 import { preTokenizerFamilies } from './preTokenizer.ts';
 import { ARCTIC_TINY, hasVectors, readVocabulary, uncutVocabulary, vectorFile } from './testFiles.ts';
@@ -140,6 +141,16 @@ describe('Unigram', () => {
     };
     await compare(write(metadata), texts.slice(0, 500), 'rewritten');
     await compare(write({ ...metadata, 'tokenizer.ggml.add_space_prefix': true }), texts.slice(500, 1000), 'rewritten');
+  });
+});
+
+describe('the testkit’s vocabularies', () => {
+  it.each(['gpt2', 'llama', 'bert', 't5'] as const)('of %s are read alike by llama.cpp', async (kind) => {
+    const back = kind === 'gpt2' || kind === 'llama' ? 'same' : 'rewritten';
+    for (const nVocab of [MIN_VOCAB + 3, 512]) {
+      const metadata = { ...VOCABULARY_ONLY, ...randomTokenizer(nVocab, kind) };
+      await compare(write(metadata), randomTexts(200, kind, ['<|im_end|>', '[MASK]', '<s>']), back);
+    }
   });
 });
 

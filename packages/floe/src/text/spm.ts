@@ -1,8 +1,15 @@
 import { mergePairs } from './mergePairs.ts';
 import { type Vocabulary, vocabularyError } from './vocabulary.ts';
+import { wordCache } from './wordCache.ts';
 
 /** SentencePiece writes a space as U+2581. */
 export const SPACE_PIECE = '▁';
+
+const SPACE_INSIDE = /[^▁]▁/;
+/** Spaces and what follows up to the next. */
+const WORD = /▁*[^▁]+|▁+/g;
+/** Longer words hardly come again. */
+const MAX_CACHED = 64;
 
 const utf8 = new TextEncoder();
 
@@ -22,14 +29,22 @@ export function spmTokenizer(vocab: Vocabulary, pieces: ReadonlyMap<string, numb
       throw vocabularyError(`'${symbol}' needs the byte token ${name}; the vocabulary has none.`, { name });
     return id;
   };
-  return (text) => {
-    const ids: number[] = [];
-    const symbols = Array.from(text.replaceAll(' ', SPACE_PIECE)); // Code points, not UTF-16 units.
-    for (const symbol of mergePairs(symbols, rank)) {
+  const tokenizeWord = (word: string): readonly number[] => {
+    const symbols = Array.from(word); // Code points, not UTF-16 units.
+    return mergePairs(symbols, rank).flatMap((symbol) => {
       const id = pieces.get(symbol);
-      if (id !== undefined) ids.push(id);
-      else for (const byte of utf8.encode(symbol)) ids.push(byteId(byte, symbol));
-    }
-    return ids;
+      return id === undefined ? Array.from(utf8.encode(symbol), (byte) => byteId(byte, symbol)) : [id];
+    });
+  };
+  const cached = wordCache(tokenizeWord);
+  // Where no piece goes on with a space behind something else, no merge crosses the border before a space: each word is
+  // merged by itself. So it is with Llama's and Mistral's vocabularies.
+  const isCut = ![...pieces.keys()].some((piece) => SPACE_INSIDE.test(piece));
+  return (text) => {
+    const escaped = text.replaceAll(' ', SPACE_PIECE);
+    if (!isCut) return [...tokenizeWord(escaped)];
+    return (escaped.match(WORD) ?? []).flatMap((word) =>
+      word.length > MAX_CACHED ? tokenizeWord(word) : cached(word),
+    );
   };
 }

@@ -1,0 +1,88 @@
+/** The window a model gets: what the caller says, and for the rest what it was trained for and memory holds. */
+import type { Host } from '../host/index.ts';
+import { type KvFormatName, kvBlockBytes } from '../kernels/index.ts';
+import { kvBytes, kvGeometry } from '../kv/index.ts';
+import { type ContextPlan, DEFAULT_SINKS, kvWindow, type ModelPlan, type Overflow, stepSizes } from '../model/index.ts';
+import { GPU_SHARE, UNKNOWN_MEMORY_BYTES } from './budget.ts';
+import { invalid } from './check.ts';
+import type { ContextInfo, LoadOptions } from './types.ts';
+
+/** Of what the GPU's buffers may take: keys and values of a conversation. */
+const KV_SHARE = 1 / 4;
+/** What every WebGPU device can bind: a layer's keys and values are bound as one. */
+const BINDABLE_BYTES = 128 << 20;
+/** The most exact first. */
+const FORMATS: readonly KvFormatName[] = ['F32', 'F16', 'Q8_0'];
+const OVERFLOWS: readonly Overflow[] = ['slide', 'stop', 'error'];
+
+export type LoadedContext = ContextPlan & Pick<ContextInfo, 'limitedBy'>;
+
+/**
+ * The window, its sinks and how they are kept. Of the budgets only `kvBytes` counts here, for the others change no bit of
+ * an answer.
+ *
+ * @throws {RequestError} `request/invalid`: fewer than sinks + 2 positions, more than the model was trained for, and what
+ * is no number, no format or no way to overflow.
+ */
+export function contextOf(
+  host: Pick<Host, 'memoryBytes'>,
+  plan: ModelPlan,
+  options: Pick<LoadOptions, 'context' | 'contextLength' | 'budget'>,
+): LoadedContext {
+  const { context = {}, contextLength, budget = {} } = options;
+  const { overflow = 'slide', sinks: nSinks = DEFAULT_SINKS, kv } = context;
+  oneOf('context.overflow', overflow, OVERFLOWS);
+  if (kv !== undefined) oneOf('context.kv', kv, FORMATS);
+  const { nCtxTrain } = plan.shape;
+  if (!Number.isInteger(nSinks) || nSinks < 0)
+    throw invalid('context.sinks', String(nSinks), 'a whole number, 0 or more');
+  const bytes = budget.kvBytes ?? (host.memoryBytes ?? UNKNOWN_MEMORY_BYTES) * GPU_SHARE * KV_SHARE;
+  if (!(bytes > 0)) throw invalid('budget.kvBytes', String(bytes), 'a number of bytes above 0');
+  const asked = context.window ?? contextLength;
+  if (asked !== undefined) checkWindow(context.window === undefined ? 'contextLength' : 'context.window', asked);
+  const wanted = { window: asked ?? nCtxTrain, nSinks, overflow };
+  const fits = (format: KvFormatName) => bytesOf(plan, { ...wanted, kv: format }) <= bytes;
+  const format = kv ?? FORMATS.find(fits);
+  if (asked !== undefined) return { ...wanted, kv: format ?? FORMATS.at(-1)!, limitedBy: 'asked' };
+  if (format && fits(format) && isBindable(plan, { ...wanted, kv: format }))
+    return { ...wanted, kv: format, limitedBy: 'trained' };
+  const shorter = { ...wanted, kv: kv ?? 'F16' };
+  return { ...shorter, window: longestWindow(plan, shorter, bytes), limitedBy: 'memory' };
+
+  function checkWindow(argument: string, window: number): void {
+    if (Number.isInteger(window) && window >= nSinks + 2 && window <= nCtxTrain) return;
+    const range = `a whole number from ${nSinks + 2} (two more than its sinks) to ${nCtxTrain}, which the model was trained for`;
+    throw invalid(argument, String(window), range);
+  }
+}
+
+function windowOf(plan: ModelPlan, context: ContextPlan) {
+  return kvWindow(context, stepSizes(plan, context).chunkTokens);
+}
+
+function bytesOf(plan: ModelPlan, context: ContextPlan): number {
+  return kvBytes(plan.shape, context.kv, windowOf(plan, context));
+}
+
+function isBindable(plan: ModelPlan, context: ContextPlan): boolean {
+  return kvGeometry(windowOf(plan, context)).tableBlocks * kvBlockBytes(context.kv, plan.shape) <= BINDABLE_BYTES;
+}
+
+/** The longest window whose keys and values fit, by halving what is in doubt; the shortest there is if none does. */
+function longestWindow(plan: ModelPlan, context: ContextPlan, bytes: number): number {
+  const fits = (window: number) => {
+    const tried = { ...context, window };
+    return bytesOf(plan, tried) <= bytes && isBindable(plan, tried);
+  };
+  let [fitting, beyond] = [context.nSinks + 2, context.window + 1];
+  while (beyond - fitting > 1) {
+    const middle = Math.floor((fitting + beyond) / 2);
+    if (fits(middle)) fitting = middle;
+    else beyond = middle;
+  }
+  return fitting;
+}
+
+function oneOf<T extends string>(argument: string, value: T, known: readonly T[]): void {
+  if (!known.includes(value)) throw invalid(argument, String(value), known.map((name) => `'${name}'`).join(' or '));
+}

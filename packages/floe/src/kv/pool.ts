@@ -1,0 +1,78 @@
+import { type BufferView, type Device, whole } from '../gpu/index.ts';
+import { type KvFormatName, type KvView, kvBlockBytes } from '../kernels/index.ts';
+import { KvBlocks } from './blocks.ts';
+import { type KvGeometry, type KvShape, type KvWindow, kvGeometry } from './geometry.ts';
+import type { KvCopy } from './sequence.ts';
+
+/** How many conversations at once a pool has room for. */
+export interface KvRoom {
+  /** Blocks of all together; by itself what one conversation takes at the most, for each of them. */
+  readonly nBlocks?: number;
+  /** Rows of the block table, a conversation each. */
+  readonly nRows: number;
+}
+
+/**
+ * The keys and values of every conversation, in blocks of 32 positions: one buffer a layer, bound whole. Which block is
+ * whose is a matter of `blocks` and of each conversation's `KvSequence`; the pool holds the bytes and the table.
+ */
+export class KvPool {
+  readonly blocks: KvBlocks;
+  readonly geometry: KvGeometry;
+  /** Of one block in one layer. */
+  readonly blockBytes: number;
+  private readonly layers: readonly BufferView[];
+  private readonly blockTable: BufferView;
+  private readonly staging: BufferView;
+
+  /** @throws {GpuError} `gpu/limits`: a layer's blocks are more than this device can bind. */
+  constructor(
+    private readonly device: Device,
+    shape: KvShape,
+    readonly format: KvFormatName,
+    readonly window: KvWindow,
+    { nRows, nBlocks }: KvRoom = { nRows: 1 },
+  ) {
+    this.geometry = kvGeometry(window);
+    this.blocks = new KvBlocks(nBlocks ?? nRows * this.geometry.tableBlocks);
+    this.blockBytes = kvBlockBytes(format, shape);
+    const make = (name: string, sizeBytes: number) => whole(device.buffers.storage('kv', name, sizeBytes));
+    this.layers = Array.from({ length: shape.nLayers }, (_, layer) =>
+      make(`kv.${layer}`, this.blocks.nBlocks * this.blockBytes),
+    );
+    this.staging = make('kv.copied block', this.blockBytes);
+    this.blockTable = make('kv.table', nRows * this.geometry.tableBlocks * 4);
+  }
+
+  /** What the kernels of a layer bind; `places` [T] are (position, row of the table). */
+  layer(layer: number, places: BufferView): KvView {
+    const { format, blockTable, geometry } = this;
+    return { format, kv: this.layers[layer]!, places, blockTable, ...geometry };
+  }
+
+  /** A layer's bytes, for copies of blocks out and in. */
+  buffer(layer: number): GPUBuffer {
+    return this.layers[layer]!.buffer;
+  }
+
+  /** Tells the steps submitted from now on where conversation `row` lies. */
+  writeTable(row: number, table: Uint32Array<ArrayBuffer>): void {
+    const bytes = new Uint8Array(table.buffer, table.byteOffset, table.byteLength);
+    this.device.write(this.blockTable.buffer, row * this.geometry.tableBlocks * 4, bytes);
+  }
+
+  /** Copies blocks in all layers: before the step that asked for it. WebGPU copies within no buffer, so by way of another. */
+  copy(encoder: GPUCommandEncoder, copies: readonly KvCopy[]): void {
+    const { staging, blockBytes } = this;
+    for (const { buffer } of this.layers) {
+      for (const { from, to } of copies) {
+        encoder.copyBufferToBuffer(buffer, from * blockBytes, staging.buffer, 0, blockBytes);
+        encoder.copyBufferToBuffer(staging.buffer, 0, buffer, to * blockBytes, blockBytes);
+      }
+    }
+  }
+
+  destroy(): void {
+    for (const { buffer } of [...this.layers, this.staging, this.blockTable]) this.device.buffers.destroy(buffer);
+  }
+}
