@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { testData } from '@floe/testkit/data';
 import { openDevice } from '../packages/floe/src/gpu/index.ts';
+import { benchAttention } from './attention.ts';
 import { measureCeilings } from './ceilings.ts';
 import { benchKernels } from './kernels.ts';
 import { benchModel } from './models.ts';
@@ -41,6 +42,8 @@ if (!options['no-kernels']) {
   say('kernels');
   const kernels = await benchKernels([device, other], ceilings);
   rows.push(...kernels);
+  say('attention');
+  rows.push(...(await benchAttention([device, other], ceilings)));
   const ratio = (name: string, column: string) =>
     Number(kernels.find((row) => row.name === name && row.family === device.family)?.[column] ?? Number.NaN);
   checks.push(

@@ -40,6 +40,7 @@ export function contextOf(
   if (!(bytes > 0)) throw invalid('budget.kvBytes', String(bytes), 'a number of bytes above 0');
   const asked = context.window ?? contextLength;
   if (asked !== undefined) checkWindow(context.window === undefined ? 'contextLength' : 'context.window', asked);
+  if (nSinks + 2 > nCtxTrain) throw invalid('context.sinks', String(nSinks), `at most ${nCtxTrain - 2}`);
   const wanted = { window: asked ?? nCtxTrain, nSinks, overflow };
   const fits = (format: KvFormatName) => bytesOf(plan, { ...wanted, kv: format }) <= bytes;
   const format = kv ?? FORMATS.find(fits);
