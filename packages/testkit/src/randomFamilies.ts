@@ -37,7 +37,7 @@ export interface LatentDims {
 }
 
 const qkv = ['attn_q', 'attn_k', 'attn_v'];
-const latent: LatentDims = { queryRank: 32, rank: 64, plainDim: 32, valueDim: 48 };
+const latent: LatentDims = { queryRank: 32, rank: 64, plainDim: 32, valueDim: 32 };
 const ffDim = ({ ffDim, modelDim }: RandomModelOptions) => ffDim ?? 2 * modelDim;
 
 /** Numbers that a model would be trained with are chosen so that leaving them out shows. */

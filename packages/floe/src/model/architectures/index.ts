@@ -2,6 +2,8 @@ import type { Architecture } from '../architecture.ts';
 import { arctic } from './arctic.ts';
 import { dbrx } from './dbrx.ts';
 import { deepseek2 } from './deepseek.ts';
+import { gemma2, gemma3 } from './gemma.ts';
+import { gptOss } from './gptOss.ts';
 import { granitemoe } from './granite.ts';
 import { llama } from './llama.ts';
 import { olmoe } from './olmoe.ts';
@@ -13,6 +15,9 @@ export const architectures: readonly Architecture[] = [
   arctic,
   dbrx,
   deepseek2,
+  gemma2,
+  gemma3,
+  gptOss,
   granitemoe,
   llama,
   olmoe,
