@@ -38,6 +38,7 @@ const usage = {
   completion_tokens: 2,
   total_tokens: 5,
   droppedTokens: 0,
+  cachedTokens: 0,
   prefillMs: 10,
   decodeMs: 10,
 };

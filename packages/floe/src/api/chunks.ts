@@ -48,7 +48,7 @@ export async function collectText(parts: Parts): Promise<TextCompletion> {
 }
 
 function usageOf(part: Extract<AnswerPart, { kind: 'done' }> & { nPrompt: number }): Usage {
-  const { nPrompt, ids, prefillMs, decodeMs, droppedTokens } = part;
+  const { nPrompt, ids, prefillMs, decodeMs, droppedTokens, cachedTokens } = part;
   return {
     prompt_tokens: nPrompt,
     completion_tokens: ids.length,
@@ -56,5 +56,6 @@ function usageOf(part: Extract<AnswerPart, { kind: 'done' }> & { nPrompt: number
     prefillMs,
     decodeMs,
     droppedTokens,
+    cachedTokens,
   };
 }

@@ -58,6 +58,32 @@ describe('chat.completions', () => {
     expect(last.usage?.completion_tokens).toBeGreaterThan(0);
   });
 
+  it('computes of a second turn only what is new, and answers as if it had computed all', async () => {
+    const first = await model.chat.completions.create({ ...greedy, max_tokens: 12 });
+    const [{ message }] = first.choices;
+    const messages = [...greedy.messages, message, { role: 'user', content: 'And the least?' }];
+    const turn = { ...greedy, messages, max_tokens: 12 };
+    const second = await model.chat.completions.create(turn);
+    const { prompt_tokens, completion_tokens } = first.usage;
+    // The last id of the answer may have been sampled and not put through, or the end behind it too.
+    const known = prompt_tokens + completion_tokens;
+    expect(Math.abs(second.usage.cachedTokens - known)).toBeLessThanOrEqual(1);
+    // The same turn again: all but its last id, whose logits are wanted.
+    const again = await model.chat.completions.create(turn);
+    expect(again.usage.cachedTokens).toBe(again.usage.prompt_tokens - 1);
+    expect(again.choices[0].ids).toEqual(second.choices[0].ids);
+    // A branch shares the beginning.
+    const other = [...messages.slice(0, -1), { role: 'user', content: 'Why?' }];
+    const branch = await model.chat.completions.create({ ...turn, messages: other });
+    expect(branch.usage.cachedTokens).toBeGreaterThanOrEqual(known - 1);
+    expect(branch.usage.cachedTokens).toBeLessThan(branch.usage.prompt_tokens - 1);
+    // Forgotten, all is computed, to the same ids.
+    await model.logprobs([1, 2], { top: 1 });
+    const fresh = await model.chat.completions.create(turn);
+    expect(fresh.usage.cachedTokens).toBe(0);
+    expect(fresh.choices[0].ids).toEqual(second.choices[0].ids);
+  });
+
   it('maps one buffer a token, and none within it', async () => {
     const before = { ...device().counts };
     const answer = await model.chat.completions.create(greedy);

@@ -15,6 +15,7 @@ import { type ChatTemplate, endIds, type Tokenizer, tokenizeChat } from '../text
 import { checkIds, checkMessages, checkPrompt, invalid, maxTokensOf, pickingOf, seedOf, stopsOf } from './check.ts';
 import { collectChat, collectText, streamOf } from './chunks.ts';
 import type { ExpertWatch } from './experts.ts';
+import { OwnAnswers } from './ownAnswers.ts';
 import { TurnQueue } from './queue.ts';
 import type {
   ChatCompletion,
@@ -55,6 +56,7 @@ type Answer = AsyncGenerator<AnswerPart & { nPrompt: number }>;
 export class LocalModel implements Model {
   readonly info: ModelInfo;
   private readonly queue = new TurnQueue();
+  private readonly own = new OwnAnswers();
   private readonly ends: ReadonlySet<number>;
   private unloaded: Promise<void> | null = null;
   private nAnswers = 0;
@@ -224,7 +226,10 @@ export class LocalModel implements Model {
       try {
         const prompt = await promptOf();
         checkPrompt(prompt, this.info.nVocab);
+        let text = '';
         for await (const part of answer(runner, tokenizer, host.clock, { ...checked, prompt })) {
+          if (part.kind === 'text') text += part.text;
+          else if (!continues) this.rememberAnswer(text, part.ids);
           yield { ...part, nPrompt: prompt.length };
         }
       } finally {
@@ -234,6 +239,12 @@ export class LocalModel implements Model {
     } finally {
       onEnd();
     }
+  }
+
+  /** The next turn's messages will have this text. Markers that a model may write are no part of it. */
+  private rememberAnswer(text: string, ids: readonly number[]): void {
+    const { tokenizer } = this.parts;
+    if (!ids.some((id) => tokenizer.isControl(id))) this.own.remember(text, ids);
   }
 
   /** Leaves the next visit what this one learnt of its experts; now and then, for a page may be closed without a word. */
@@ -267,7 +278,8 @@ export class LocalModel implements Model {
         },
       );
     }
-    return tokenizeChat(tokenizer, await template.render(messages, signal ? { signal } : {}));
+    const segments = await template.render(messages, signal ? { signal } : {});
+    return tokenizeChat(tokenizer, segments, (content) => this.own.idsOf(content));
   }
 
   private head() {

@@ -178,6 +178,8 @@ export interface Usage {
   readonly total_tokens: number;
   /** Of prompt and answer: tokens that slid out of the window. */
   readonly droppedTokens: number;
+  /** Of the prompt: tokens that were in the cache already, and were not computed again. */
+  readonly cachedTokens: number;
   /** Milliseconds from the call to the first token, and from it to the last. */
   readonly prefillMs: number;
   readonly decodeMs: number;

@@ -35,6 +35,8 @@ export type AnswerPart =
       readonly decodeMs: number;
       /** Of prompt and answer: how many slid out of the window. */
       readonly droppedTokens: number;
+      /** Of the prompt: how many were in the cache, from an earlier answer. */
+      readonly cachedTokens: number;
     };
 
 /**
@@ -58,12 +60,13 @@ export async function* answer(
   const text = new StreamingDetokenizer(tokenizer, { continues: request.continues });
   const stop = new StopMatcher(request.stops);
   const ids: number[] = [];
-  runner.rewind(0);
+  const cachedTokens = runner.reuse(prompt);
+  let endId: readonly number[] = [];
   const beforeUnit = () => {
     throwIfAborted(signal);
     request.onUnit();
   };
-  let pending = await runner.prefill(prompt, picking, uniform(), beforeUnit, signal);
+  let pending = await runner.prefill(prompt.slice(cachedTokens), picking, uniform(), beforeUnit, signal);
   let ahead: typeof pending | null = null;
   let waited = false;
   let firstMs = 0;
@@ -76,6 +79,7 @@ export async function* answer(
       prefillMs: (firstMs || nowMs) - request.startMs,
       decodeMs: firstMs ? nowMs - firstMs : 0,
       droppedTokens: Math.max(0, prompt.length + ids.length - window),
+      cachedTokens,
     };
   };
   try {
@@ -88,6 +92,7 @@ export async function* answer(
       firstMs ||= clock.now();
       throwIfAborted(signal);
       if (request.endIds.has(id)) {
+        endId = [id];
         yield* textOf(stop.push(text.flush()).text + stop.flush());
         yield done('stop');
         return;
@@ -111,6 +116,7 @@ export async function* answer(
     // The buffers of steps still queued must come back before the next answer begins; why this one ended is known.
     if (!waited) await pending.wait().catch(() => {});
     await ahead?.wait().catch(() => {});
+    runner.holds([...prompt, ...ids, ...endId]);
   }
 }
 

@@ -76,6 +76,8 @@ export class Runner {
   /** The step that may miss experts and runs by itself; the next one begins behind it. */
   private tail: Promise<unknown> = Promise.resolve();
   private nRunning = 0;
+  /** The ids of the first positions, as far as they are known. */
+  private held: readonly number[] = [];
   /** Hears of a prompt's routes, layer by layer: [nTokens · nExpertsUsed] ids from the prompt's token `first`. */
   onPromptRoutes: ((layer: number, first: number, ids: Uint32Array) => void) | undefined;
 
@@ -132,11 +134,13 @@ export class Runner {
   ): Promise<PendingId> {
     const head = await this.headProgram(1, picking.kind);
     const rowBytes = rowStride(this.model.plan.shape.modelDim) * 4;
+    const before = this.length;
     await this.runPrompt(ids, onChunk, signal, async (x, first, nTokens) => {
       if (first + nTokens < ids.length) return;
       this.writeSampling(picking, u);
       this.copyRows(x, (nTokens - 1) * rowBytes, rowBytes);
     });
+    if (this.held.length === before) this.held = [...this.held, ...ids];
     return this.decoder.submit({
       graph: head.graph,
       cuts: { layers: [], end: head.graph.steps.length },
@@ -224,9 +228,28 @@ export class Runner {
     return this.sequence.length;
   }
 
+  /**
+   * Goes back to the longest beginning that `ids` have in common with what the cache holds, as far as that is still all
+   * there; at least their last is left, whose logits are wanted. How many they have in common: those need not be put through.
+   */
+  reuse(ids: readonly number[]): number {
+    const most = Math.min(this.held.length, this.length, ids.length - 1);
+    let nShared = 0;
+    while (nShared < most && this.held[nShared] === ids[nShared]) nShared++;
+    const kept = this.sequence.canRewind(nShared) ? nShared : 0;
+    this.rewind(kept);
+    return kept;
+  }
+
+  /** Says which ids were put through: a decode step's never left the GPU. Those that were not are ignored. */
+  holds(ids: readonly number[]): void {
+    this.held = ids.slice(0, this.length);
+  }
+
   /** Forgets what comes after the first `length` positions. */
   rewind(length: number): void {
     this.sequence.rewind(length);
+    this.held = this.held.slice(0, length);
     this.tail = Promise.resolve();
   }
 

@@ -135,9 +135,24 @@ export class ChatTemplate {
   }
 }
 
-/** The ids of a rendered conversation, as llama.cpp gives them for its whole text. No BOS is added: templates write it. */
-export function tokenizeChat(tokenizer: Tokenizer, segments: readonly Segment[]): number[] {
-  return tokenizer.tokenizeSegments(segments);
+/**
+ * The ids of a rendered conversation, as llama.cpp gives them for its whole text; but of a content that `ownIds` knows, those.
+ * No BOS is added: templates write it.
+ */
+export function tokenizeChat(
+  tokenizer: Tokenizer,
+  segments: readonly Segment[],
+  ownIds: (content: string) => readonly number[] | undefined = () => undefined,
+): number[] {
+  const ids: number[] = [];
+  let from = 0;
+  for (const [i, { kind, text }] of segments.entries()) {
+    const own = kind === 'content' ? ownIds(text) : undefined;
+    if (!own) continue;
+    ids.push(...tokenizer.tokenizeSegments(segments.slice(from, i)), ...own);
+    from = i + 1;
+  }
+  return [...ids, ...tokenizer.tokenizeSegments(segments.slice(from))];
 }
 
 function hasArguments(messages: readonly TemplateMessage[]): boolean {
