@@ -400,6 +400,11 @@ declare module '#shaders/parts/unpack_f32.wgsl' {
   export default shader;
 }
 
+declare module '#shaders/parts/unpack_f8_e4m3.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
 declare module '#shaders/parts/unpack_iq4_nl.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;

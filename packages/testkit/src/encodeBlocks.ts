@@ -1,4 +1,6 @@
 /** Plain encoders of block formats: scales from the greatest weights, quants to the nearest; nothing is searched. */
+
+import { numberToE4m3 } from '../../floe/src/quant/e4m3.ts';
 import { type FormatName, halfToNumber, numberToHalf } from '../../floe/src/quant/index.ts';
 import { IQ4_TABLE } from '../../floe/src/quant/iq4Table.ts';
 import { setQuant, setSharedNibble } from '../../floe/src/quant/kQuants.ts';
@@ -35,6 +37,12 @@ export const blockEncoders = {
     const exponent = Math.floor(Math.log2(Math.max(Math.abs(extremeOf(w)), 2 ** -120))) - 2 + 127;
     bytes[0] = exponent;
     nibbles(bytes, 1, named(w, 2 ** (exponent - 128), DOUBLED_E2M1));
+  }),
+  // The largest weight is the largest number.
+  F8_E4M3: inBlocks(128, 132, (w, bytes, view) => {
+    const scale = Math.fround(Math.abs(extremeOf(w)) / 448);
+    view.setFloat32(0, scale, true);
+    for (const [i, weight] of w.entries()) bytes[4 + i] = scale === 0 ? 0 : numberToE4m3(weight / scale);
   }),
   Q2_K: inBlocks(256, 84, (w, bytes, view) => {
     const { d, dMin, scales, mins } = scalesAndMins(w, 16, 3, 15);

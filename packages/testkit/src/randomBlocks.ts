@@ -1,4 +1,4 @@
-import { fileRowBytes, type QuantFormat } from '../../floe/src/quant/index.ts';
+import { type FormatName, fileRowBytes, type QuantFormat } from '../../floe/src/quant/index.ts';
 import type { Seeded } from './seeded.ts';
 
 export interface RandomBlocksOptions {
@@ -6,7 +6,7 @@ export interface RandomBlocksOptions {
   readonly exponents?: readonly [least: number, most: number];
 }
 
-/** The bytes of `nElements` weights: every pattern of bits may stand in a block, but its scales are finite. */
+/** The bytes of `nElements` weights: every pattern of bits may stand in a block, but its scales and weights are finite. */
 export function randomBlocks(
   format: QuantFormat,
   nElements: number,
@@ -19,8 +19,21 @@ export function randomBlocks(
       const high = at + offset + 1;
       bytes[high] = (bytes[high]! & 0x83) | ((random.int(...(exponents ?? [-15, 15])) + 15) << 2);
     }
-    // The one format whose scale is a power of two, in its first byte: those whose weights are normal numbers in f32.
-    if (format.name === 'MXFP4') bytes[at] = random.int(...(exponents ?? [-124, 123])) + 127;
+    // So large and so small that f32 holds the weights as normal numbers.
+    otherScales[format.name]?.(bytes.subarray(at, at + format.blockBytes), random.int(...(exponents ?? [-90, 90])));
   }
   return bytes;
 }
+
+/** Of formats whose scale is no half. */
+const otherScales: Partial<Record<FormatName, (block: Uint8Array, exponent: number) => void>> = {
+  MXFP4: (block, exponent) => {
+    block[0] = exponent + 127;
+  },
+  F8_E4M3: (block, exponent) => {
+    // The exponent of an f32 is bits 23 to 30. Two bytes are NaN; their neighbours are the largest numbers.
+    block[2] = (block[2]! & 0x7f) | (((exponent + 127) & 1) << 7);
+    block[3] = (block[3]! & 0x80) | ((exponent + 127) >> 1);
+    for (let i = 4; i < block.length; i++) if ((block[i]! & 0x7f) === 0x7f) block[i]!--;
+  },
+};

@@ -106,8 +106,8 @@ function readDims(cursor: Cursor, what: string, name: string): number[] {
 function readType(cursor: Cursor, what: string, name: string, onUnsupportedType: OnUnsupportedType) {
   const at = cursor.at;
   const ggmlType = cursor.u32(`the type of ${what}`);
-  const known = ggmlTypes.get(ggmlType) ?? null;
   const format = formatByGgmlType(ggmlType) ?? null;
+  const known = ggmlTypes.get(ggmlType) ?? format;
   if (!format && onUnsupportedType === 'throw') {
     const runs = formats.map((row) => row.name).join(', ');
     throw new GgufError(

@@ -1,4 +1,5 @@
 import unpackBf16 from '#shaders/parts/unpack_bf16.wgsl';
+import unpackF8_e4m3 from '#shaders/parts/unpack_f8_e4m3.wgsl';
 import unpackF16 from '#shaders/parts/unpack_f16.wgsl';
 import unpackF32 from '#shaders/parts/unpack_f32.wgsl';
 import unpackIq4_nl from '#shaders/parts/unpack_iq4_nl.wgsl';
@@ -64,4 +65,5 @@ export const unpackParts: Readonly<Record<FormatName, ShaderPart>> = {
   Q5_1: unpackQ5_1,
   Q5_0: unpackQ5_0,
   Q4_1: unpackQ4_1,
+  F8_E4M3: unpackF8_e4m3,
 };

@@ -10,6 +10,7 @@
 export interface QuantFormat {
   /** As ggml spells it. */
   readonly name: FormatName;
+  /** Its number in a GGUF header; from `OWN_TYPES` on it is none of ggml's. */
   readonly ggmlType: number;
   readonly blockElements: number;
   readonly blockBytes: number;
@@ -48,7 +49,11 @@ export type FormatName =
   | 'Q6_K'
   | 'IQ4_NL'
   | 'IQ4_XS'
-  | 'MXFP4';
+  | 'MXFP4'
+  | 'F8_E4M3';
+
+/** Types from here on stand only in headers that Floe writes itself, for files that are no GGUF. */
+export const OWN_TYPES = 0x464c_0000;
 
 /** Weights that share a scale at the least; rows of weights and of activations are padded to a multiple of it. */
 export const GROUP_ELEMENTS = 32;

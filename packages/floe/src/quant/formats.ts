@@ -1,5 +1,6 @@
 import { InternalError } from '../errors/index.ts';
 import { bf16 } from './bf16.ts';
+import { f8_e4m3 } from './f8_e4m3.ts';
 import { f16 } from './f16.ts';
 import { f32 } from './f32.ts';
 import type { FormatName, QuantFormat } from './format.ts';
@@ -35,6 +36,7 @@ export const formats: readonly QuantFormat[] = [
   iq4_nl,
   iq4_xs,
   mxfp4,
+  f8_e4m3,
 ];
 
 const byName = new Map(formats.map((format) => [format.name, format]));

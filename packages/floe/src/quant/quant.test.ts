@@ -1,7 +1,10 @@
+import { randomBlocks } from '@floe/testkit/randomBlocks';
+import { seeded } from '@floe/testkit/seeded';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { GgufError } from '../errors/index.ts';
-import { type FormatName, fileRowBytes, type QuantFormat, rowStride } from './format.ts';
+import { e4m3ToNumber, numberToE4m3 } from './e4m3.ts';
+import { type FormatName, OWN_TYPES, type QuantFormat, rowStride } from './format.ts';
 import { formatByGgmlType, formatByName, formats } from './formats.ts';
 import { ggmlTypes } from './ggmlTypes.ts';
 import { halfToNumber, numberToHalf } from './half.ts';
@@ -103,6 +106,11 @@ const byHand: Record<string, { bytes: number[]; weights: number[] }> = {
       ...[...Array(16).fill(18), ...Array(16).fill(-18)],
     ],
   },
+  // d = 0x3f000000 = 0.5; 0x38 = 1, 0xb9 = -1.125, 0x01 = the smallest subnormal, 0x07 the largest, 0x7e = 448.
+  F8_E4M3: {
+    bytes: [0, 0, 0, 0x3f, 0x38, 0xb9, 0x01, 0x07, 0x7e, ...Array(123).fill(0)],
+    weights: [0.5, -0.5625, 2 ** -10, 7 * 2 ** -10, 224, ...Array(123).fill(0)],
+  },
   // The first 32 weights have the scale 35 - 32 = 3, all others 0 - 32. d = 1.
   IQ4_XS: {
     bytes: [0x00, 0x3c, 2, 0, 3, 0, 0, 0, ...Array(128).fill(0x10)],
@@ -137,13 +145,14 @@ describe.each(formats.map((format) => [format.name, format] as const))('%s', (na
   it('has a main plane of whole 16-byte vectors, and the block size ggml has', () => {
     expect((format.mainBytesPer32 * Math.max(1, format.blockElements / 32)) % 16).toBe(0);
     expect(Number.isInteger(format.sideBytesPer32 * Math.max(1, format.blockElements / 32))).toBe(true);
+    expect(format.part).toBe(`unpack_${name.toLowerCase()}`);
+    if (format.ggmlType >= OWN_TYPES) return expect(ggmlTypes.has(format.ggmlType)).toBe(false);
     const { name: ggmlName, blockElements, blockBytes } = ggmlTypes.get(format.ggmlType)!;
     expect({ ggmlName, blockElements, blockBytes }).toEqual({
       ggmlName: name,
       blockElements: format.blockElements,
       blockBytes: format.blockBytes,
     });
-    expect(format.part).toBe(`unpack_${name.toLowerCase()}`);
   });
 
   it('is found by its name and its number', () => {
@@ -189,6 +198,43 @@ describe('planes', () => {
   });
 });
 
+describe('E4M3', () => {
+  it('every number comes back from its value, and 0x7f and 0xff are none', () => {
+    for (let byte = 0; byte < 256; byte++) {
+      if ((byte & 0x7f) === 0x7f) expect(e4m3ToNumber(byte)).toBeNaN();
+      else expect(numberToE4m3(e4m3ToNumber(byte)), `0x${byte.toString(16)}`).toBe(byte);
+    }
+  });
+
+  // Half way between neighbours goes to the even one; beyond the largest number there is none.
+  it.each([
+    [1.0625, 0x38],
+    [1.1875, 0x3a],
+    [1.07, 0x39],
+    [15.5, 0x58],
+    [2 ** -10, 0],
+    [3 * 2 ** -10, 2],
+    [7.6 * 2 ** -9, 8],
+    [1000, 0x7e],
+    [-0, 0x80],
+  ])('%d rounds to the nearest, ties to even', (value, byte) => {
+    expect(numberToE4m3(value)).toBe(byte);
+  });
+
+  it.each([
+    { what: 'a scale of infinity', at: 132, bytes: [0, 0, 0x80, 0x7f], rejected: /Block 1 .*scale/ },
+    { what: 'a scale of NaN', at: 132, bytes: [1, 0, 0x80, 0xff], rejected: /Block 1 .*scale/ },
+    { what: 'a weight of NaN', at: 136 + 127, bytes: [0xff], rejected: /Block 1 .*weight/ },
+    { what: 'the largest scale', at: 132, bytes: [0xff, 0xff, 0x7f, 0x7f], rejected: null },
+  ])('packing rejects or takes $what', ({ at, bytes, rejected }) => {
+    const row = new Uint8Array(264);
+    row.set(bytes, at);
+    const pack = () => formatByName('F8_E4M3').packRow(row, new Uint8Array(256), new Uint8Array(8));
+    if (rejected) expect(pack).toThrow(rejected);
+    else expect(pack).not.toThrow();
+  });
+});
+
 describe('halves', () => {
   it('every finite half comes back from its number', () => {
     for (let bits = 0; bits < 65536; bits++) {
@@ -228,16 +274,11 @@ function twoBlocks(name: FormatName, scaleOffset: number, scaleBits: number) {
   return { pack, row };
 }
 
-/** A row of random bytes whose scales, where it has any, are finite. */
+/** A row of blocks of any bits whose scales, where it has any, are finite. */
 function randomRow(format: QuantFormat) {
-  return fc.integer({ min: 1, max: 4 * (format.blockElements === 1 ? 40 : 1) }).chain((nBlocks) => {
+  const nBlocks = fc.integer({ min: 1, max: 4 * (format.blockElements === 1 ? 40 : 1) });
+  return fc.tuple(nBlocks, fc.integer()).map(([nBlocks, seed]) => {
     const nElements = nBlocks * format.blockElements;
-    const nBytes = fileRowBytes(format, nElements);
-    return fc.uint8Array({ minLength: nBytes, maxLength: nBytes }).map((row) => {
-      for (let at = 0; at < nBytes; at += format.blockBytes) {
-        for (const offset of format.scaleOffsets) row[at + offset + 1]! &= ~0x40;
-      }
-      return { row, nElements };
-    });
+    return { row: randomBlocks(format, nElements, seeded(seed)), nElements };
   });
 }
