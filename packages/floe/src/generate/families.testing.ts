@@ -39,7 +39,11 @@ export const familyCases: readonly FamilyCase[] = [
   { name: 'phi3', models: 'Phi-3, Phi-3.5, Phi-4-mini', options: { ...dense, architecture: 'phi3', seed: 44 } },
   { name: 'gemma2', models: 'Gemma 2', options: { ...dense, architecture: 'gemma2' } },
   // Six layers, of which the last sees all.
-  { name: 'gemma3', models: 'Gemma 3 (text)', options: { ...dense, architecture: 'gemma3', nLayers: 6, headDim: 32, seed: 50 } },
+  {
+    name: 'gemma3',
+    models: 'Gemma 3 (text)',
+    options: { ...dense, architecture: 'gemma3', nLayers: 6, headDim: 32, seed: 50 },
+  },
   { name: 'gpt-oss', models: 'gpt-oss 20B and 120B', options: { ...moe, architecture: 'gpt-oss', headDim: 32 } },
   {
     name: 'deepseek2',
