@@ -40,14 +40,19 @@ test('a local file that is no GGUF: gguf/not-gguf', async ({ floe }) => {
   await expect(floe.get('error-code')).toHaveText('gguf/not-gguf');
 });
 
-test('a question longer than the context: context/full, and the model answers on', async ({ floe, server }) => {
+test('a question longer than the window slides through it: the page says how much, and the model answers on', async ({
+  floe,
+  server,
+}) => {
   const [example] = tinyExamples();
   await floe.openWith(server.url);
   await floe.get('schema').fill(example!.tables);
   await floe.send('Show the average price of the products. '.repeat(100));
-  await expect(floe.get('error-code')).toHaveText('context/full');
-  await floe.reaches('ready');
+  await expect(floe.get('answer-stats')).toHaveCount(1);
+  await expect(floe.get('window')).toHaveText('window 384 of 384');
+  await expect(floe.get('slid-out')).toHaveText(/^\d{3,} tokens have slid out$/);
   expect(await floe.ask(example!.question)).toBe(example!.answer);
+  await expect(floe.get('slid-out')).toHaveCount(1);
 });
 
 test('no WebGPU: the page says what is missing and what to do', async ({ floe }) => {

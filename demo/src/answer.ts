@@ -44,7 +44,7 @@ export class Answer {
     this.#frame ||= requestAnimationFrame(() => this.#draw(false));
   }
 
-  end({ finishReason, usage }: AnswerEnd): void {
+  end({ finishReason, usage, window }: AnswerEnd): void {
     this.#draw(true);
     if (this.#text === '') this.#body.replaceChildren(el('span', { class: 'waiting' }, 'No answer'));
     const firstMs = usage?.prefillMs ?? (this.#firstAt > 0 ? this.#firstAt - this.#askedAt : 0);
@@ -58,7 +58,12 @@ export class Answer {
     }
     if (usage) stats.append(' · read ', el('span', { testid: 'prompt-tokens' }, String(usage.prompt_tokens)));
     if (nTokens > 0) stats.append(`${usage ? ',' : ' ·'} wrote ${nTokens} ${nTokens === 1 ? 'token' : 'tokens'}`);
+    if (usage) {
+      const inWindow = Math.min(usage.total_tokens, window);
+      stats.append(' · ', el('span', { testid: 'window' }, `window ${inWindow} of ${window}`));
+    }
     this.#foot.append(stats);
+    if (usage && usage.droppedTokens > 0) this.#foot.append(slidOut(usage.droppedTokens));
     if (finishReason === 'stopped') this.#foot.append(el('span', { class: 'mark', testid: 'stopped' }, 'stopped'));
     if (finishReason === 'length')
       this.#foot.append(el('span', { class: 'mark', testid: 'cut' }, 'cut: no room for more'));
@@ -84,6 +89,19 @@ export class Answer {
     this.#body.replaceChildren(codeBlock(sql, unknown));
     if (unknown.length > 0) this.#body.append(warning(unknown));
   }
+}
+
+/** The chat goes on; what was said longest ago is forgotten. */
+function slidOut(nTokens: number): HTMLElement {
+  return el(
+    'span',
+    {
+      class: 'mark',
+      testid: 'slid-out',
+      title: 'The model sees so many tokens at once, and the first few. What lies between has slid out of its sight.',
+    },
+    `${nTokens} ${nTokens === 1 ? 'token has' : 'tokens have'} slid out`,
+  );
 }
 
 function warning(unknown: readonly string[]): HTMLElement {

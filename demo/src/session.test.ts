@@ -28,7 +28,7 @@ beforeEach(() => {
   };
   const chat = { completions: { create: () => model.answer() } };
   vi.mocked(loadModel).mockImplementation(
-    async () => ({ info: { hasChatTemplate: true }, chat, ...model }) as unknown as Model,
+    async () => ({ info: { hasChatTemplate: true, context: { window: 4096 } }, chat, ...model }) as unknown as Model,
   );
   const store = new Store();
   session = new Session(store, null);

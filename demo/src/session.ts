@@ -29,6 +29,8 @@ export interface Question {
 export interface AnswerEnd {
   readonly finishReason: FinishReason | 'stopped';
   readonly usage: Usage | null;
+  /** Tokens that the model sees at once. */
+  readonly window: number;
 }
 
 /** Room for the longest statement, and an end to a small model that repeats itself. */
@@ -118,6 +120,7 @@ export class Session {
     const state = this.store.current;
     if (state.kind !== 'ready') throw new Error(`Asked while ${state.kind}`);
     const { model } = state;
+    const { window } = model.info.context;
     const abort = new AbortController();
     this.#answer = abort;
     this.store.set({ ...state, kind: 'answering' });
@@ -126,15 +129,15 @@ export class Session {
       const chunks = model.info.hasChatTemplate
         ? model.chat.completions.create({ ...request, messages })
         : model.completions.create({ ...request, prompt: messages.map((message) => message.content).join('\n\n') });
-      let end: AnswerEnd = { finishReason: 'stop', usage: null };
+      let end: AnswerEnd = { finishReason: 'stop', usage: null, window };
       for await (const { choices, usage } of chunks) {
         const [{ delta, finish_reason }] = choices;
         if (delta.content) onText(delta.content);
-        if (finish_reason) end = { finishReason: finish_reason, usage: usage ?? null };
+        if (finish_reason) end = { finishReason: finish_reason, usage: usage ?? null, window };
       }
       return end;
     } catch (thrown) {
-      if (isAbort(thrown)) return { finishReason: 'stopped', usage: null };
+      if (isAbort(thrown)) return { finishReason: 'stopped', usage: null, window };
       if (isFatal(thrown)) await this.#fail(thrown);
       throw thrown;
     } finally {
