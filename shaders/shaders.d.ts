@@ -225,6 +225,11 @@ declare module '#shaders/parts/fault.wgsl' {
   export default shader;
 }
 
+declare module '#shaders/parts/fifths.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
 declare module '#shaders/parts/gain_gate.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
@@ -246,6 +251,11 @@ declare module '#shaders/parts/gating_softmax.wgsl' {
 }
 
 declare module '#shaders/parts/groups.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/iq4Table.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
 }
@@ -305,6 +315,11 @@ declare module '#shaders/parts/matmulHead.wgsl' {
   export default shader;
 }
 
+declare module '#shaders/parts/named.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
 declare module '#shaders/parts/order.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
@@ -346,6 +361,11 @@ declare module '#shaders/parts/pairs_halves.wgsl' {
 }
 
 declare module '#shaders/parts/pairs_interleaved.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/scaleAndMin.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
 }

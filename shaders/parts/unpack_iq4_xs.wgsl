@@ -1,11 +1,7 @@
 // IQ4_XS: nibbles as in IQ4_NL; beside each 256 two words: f16 d and the upper bits of the scales, then their lower ones.
 // w = d·(s - 32)·table[q].
+#import "parts/iq4Table.wgsl"
 const HAS_MIN = false;
-const TABLE = array<f32, 16>(-127.0, -104.0, -83.0, -65.0, -49.0, -35.0, -22.0, -10.0, 1.0, 13.0, 25.0, 38.0,
-  53.0, 69.0, 89.0, 113.0);
-fn named(nibbles: u32) -> vec4f {
-  return vec4f(TABLE[nibbles & 15u], TABLE[(nibbles >> 8u) & 15u], TABLE[(nibbles >> 16u) & 15u], TABLE[nibbles >> 24u]);
-}
 fn unpack(mainBase: u32, sideBase: u32, group: u32) -> Group {
   let a = main[mainBase + group];
   let low = a & vec4u(0x0f0f0f0fu); let high = (a >> vec4u(4u)) & vec4u(0x0f0f0f0fu);

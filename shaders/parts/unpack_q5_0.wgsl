@@ -1,16 +1,13 @@
 // Q5_0: nibbles as in Q4_0; beside them three halves a group: the fifth bits in two, and d. w = d·(q - 16).
+#import "parts/fifths.wgsl"
 const HAS_MIN = true;
-// Four bits to the fifth bit of four bytes.
-fn fifths(bits: u32) -> u32 { return (((bits & 15u) * 0x00204081u) & 0x01010101u) << 4u; }
 fn sideBits(base: u32, index: u32) -> u32 {
   return (side[base + (index >> 1u)] >> ((index & 1u) * 16u)) & 0xffffu;
 }
 fn unpack(mainBase: u32, sideBase: u32, group: u32) -> Group {
   let h = sideBits(sideBase, group * 3u) | (sideBits(sideBase, group * 3u + 1u) << 16u);
-  let lowBits = vec4u(fifths(h), fifths(h >> 4u), fifths(h >> 8u), fifths(h >> 12u));
-  let highBits = vec4u(fifths(h >> 16u), fifths(h >> 20u), fifths(h >> 24u), fifths(h >> 28u));
   let a = main[mainBase + group];
-  let low = (a & vec4u(0x0f0f0f0fu)) | lowBits; let high = ((a >> vec4u(4u)) & vec4u(0x0f0f0f0fu)) | highBits;
+  let low = (a & vec4u(0x0f0f0f0fu)) | lowFifths(h); let high = ((a >> vec4u(4u)) & vec4u(0x0f0f0f0fu)) | highFifths(h);
   let d = sideHalf(sideBase, group * 3u + 2u);
   return Group(array<vec4f, 8>(unpack4x8snorm(low.x), unpack4x8snorm(low.y), unpack4x8snorm(low.z), unpack4x8snorm(low.w),
     unpack4x8snorm(high.x), unpack4x8snorm(high.y), unpack4x8snorm(high.z), unpack4x8snorm(high.w)),

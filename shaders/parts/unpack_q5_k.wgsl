@@ -1,23 +1,13 @@
 // Q5_K: nibbles as in Q4_0; beside each 256 twelve words: f16 d and dMin, scales and minima in three, the fifth bits of each
 // 32. w = d·s·q - dMin·m.
+#import "parts/scaleAndMin.wgsl"
+#import "parts/fifths.wgsl"
 const HAS_MIN = true;
-// A group's 6-bit scale and minimum, of twelve bytes in three words.
-fn scaleAndMin(at: u32, i: u32) -> vec2f {
-  let shift = 8u * (i & 3u);
-  let a = side[at] >> shift; let b = side[at + 1u] >> shift; let c = side[at + 2u] >> shift;
-  let first = vec2u(a & 63u, b & 63u);
-  let later = vec2u((c & 15u) | ((a >> 2u) & 48u), ((c >> 4u) & 15u) | ((b >> 2u) & 48u));
-  return vec2f(select(later, first, i < 4u));
-}
-// Four bits to the fifth bit of four bytes.
-fn fifths(bits: u32) -> u32 { return (((bits & 15u) * 0x00204081u) & 0x01010101u) << 4u; }
 fn unpack(mainBase: u32, sideBase: u32, group: u32) -> Group {
   let at = sideBase + (group >> 3u) * 12u;
   let h = side[at + 4u + (group & 7u)];
-  let lowBits = vec4u(fifths(h), fifths(h >> 4u), fifths(h >> 8u), fifths(h >> 12u));
-  let highBits = vec4u(fifths(h >> 16u), fifths(h >> 20u), fifths(h >> 24u), fifths(h >> 28u));
   let a = main[mainBase + group];
-  let low = (a & vec4u(0x0f0f0f0fu)) | lowBits; let high = ((a >> vec4u(4u)) & vec4u(0x0f0f0f0fu)) | highBits;
+  let low = (a & vec4u(0x0f0f0f0fu)) | lowFifths(h); let high = ((a >> vec4u(4u)) & vec4u(0x0f0f0f0fu)) | highFifths(h);
   let scaled = unpack2x16float(side[at]) * scaleAndMin(at + 1u, group & 7u);
   return Group(array<vec4f, 8>(unpack4x8snorm(low.x), unpack4x8snorm(low.y), unpack4x8snorm(low.z), unpack4x8snorm(low.w),
     unpack4x8snorm(high.x), unpack4x8snorm(high.y), unpack4x8snorm(high.z), unpack4x8snorm(high.w)),

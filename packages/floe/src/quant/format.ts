@@ -4,8 +4,8 @@
  *
  * On the GPU a matrix is two planes. The *main plane* holds the quants, a whole number of 16-byte vectors for each
  * block, so that every load is an aligned vec4u; the *side plane* holds the scales, and what of the quants is left over, in
- * words. Both are row-major. A row is
- * padded with zero weights to a whole number of blocks of at least 32, which only float formats ever need.
+ * words. Both are row-major. A row is padded with zero weights to a whole number of blocks of at least 32, which only
+ * float formats ever need.
  */
 export interface QuantFormat {
   /** As ggml spells it. */

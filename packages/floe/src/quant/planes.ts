@@ -1,4 +1,3 @@
-/** What float formats share in taking a row apart into planes, and a view for reading. */
 /** Formats without scales: the row as it is, padded behind its end. */
 export function copyIntoMain(row: Uint8Array, main: Uint8Array): void {
   main.set(row);

@@ -1,54 +1,43 @@
 import { bitOf, pairOf, putBits, putPairs } from './bits.ts';
-import { blocks, copyBytes } from './blocks.ts';
-import type { QuantFormat } from './format.ts';
-import { halfToNumber } from './half.ts';
+import { blockFormat, copyBytes, halfAt } from './blockFormat.ts';
 import { quantOf, setQuant, signedScaleOf } from './kQuants.ts';
-import { viewOf } from './planes.ts';
 
 /**
  * Q3_K: 256 weights in 110 bytes: 32 bytes of third bits, 64 of 2-bit quants, 12 of 6-bit scales s for each 16 weights, f16 d.
  * w = d·s·(q - 4), q with its third bit (ggml, block_q3_K). Beside the quants twelve words: d, the scales in three, and the
  * third bits of each 32.
  */
-export const q3_k: QuantFormat = {
+export const q3_k = blockFormat({
   name: 'Q3_K',
   ggmlType: 11,
-  part: 'unpack_q3_k',
-  ...blocks({
-    name: 'Q3_K',
-    blockElements: 256,
-    blockBytes: 110,
-    mainBytes: 64,
-    sideBytes: 48,
-    scaleOffsets: [108],
-    pack: ({ row, at, main, mainAt, side, sideAt }) => {
-      copyBytes(row, at + 108, side, sideAt, 2);
-      copyBytes(row, at + 96, side, sideAt + 4, 12);
-      for (let group = 0; group < 8; group++) {
-        putPairs(main, mainAt + 8 * group, (element) => quantOf(row, at + 32, group, element));
-        putBits(side, sideAt + 16 + 4 * group, (element) => (row[at + element]! >> group) & 1);
-      }
-    },
-    unpack: ({ row, at, main, mainAt, side, sideAt }) => {
-      copyBytes(side, sideAt, row, at + 108, 2);
-      copyBytes(side, sideAt + 4, row, at + 96, 12);
-      row.fill(0, at, at + 96);
-      for (let i = 0; i < 256; i++) {
-        const [group, element] = [i >> 5, i & 31];
-        setQuant(row, at + 32, i, pairOf(main, mainAt + 8 * group, element));
-        row[at + element]! |= bitOf(side, sideAt + 16 + 4 * group, element) << group;
-      }
-    },
-  }),
-  dequantize: (bytes, nElements) => {
-    const view = viewOf(bytes);
-    return Float64Array.from({ length: nElements }, (_, index) => {
-      const block = 110 * Math.floor(index / 256);
-      const i = index % 256;
-      const third = (view.getUint8(block + (i & 31)) >> (i >> 5)) & 1;
-      const q = quantOf(bytes, block + 32, i >> 5, i & 31) + 4 * third;
-      const d = halfToNumber(view.getUint16(block + 108, true));
-      return d * signedScaleOf(bytes, block + 96, i >> 4) * (q - 4);
-    });
+  blockElements: 256,
+  blockBytes: 110,
+  mainBytes: 64,
+  sideBytes: 48,
+  scaleOffsets: [108],
+  pack: ({ row, at, main, mainAt, side, sideAt }) => {
+    copyBytes(row, at + 108, side, sideAt, 2);
+    copyBytes(row, at + 96, side, sideAt + 4, 12);
+    for (let group = 0; group < 8; group++) {
+      putPairs(main, mainAt + 8 * group, (element) => quantOf(row, at + 32, group, element));
+      putBits(side, sideAt + 16 + 4 * group, (element) => (row[at + element]! >> group) & 1);
+    }
   },
-};
+  unpack: ({ row, at, main, mainAt, side, sideAt }) => {
+    copyBytes(side, sideAt, row, at + 108, 2);
+    copyBytes(side, sideAt + 4, row, at + 96, 12);
+    row.fill(0, at, at + 96);
+    for (let i = 0; i < 256; i++) {
+      const [group, element] = [i >> 5, i & 31];
+      setQuant(row, at + 32, i, pairOf(main, mainAt + 8 * group, element));
+      row[at + element]! |= bitOf(side, sideAt + 16 + 4 * group, element) << group;
+    }
+  },
+  weight: (block, i) => {
+    const { bytes, view, at } = block;
+    const third = (view.getUint8(at + (i & 31)) >> (i >> 5)) & 1;
+    const q = quantOf(bytes, at + 32, i >> 5, i & 31) + 4 * third;
+    const d = halfAt(block, 108);
+    return d * signedScaleOf(bytes, at + 96, i >> 4) * (q - 4);
+  },
+});
