@@ -1,8 +1,8 @@
 /** Runs steps of one conversation: tokens in, logits or a sampled id out. */
 import { ContextError, throwIfAborted } from '../errors/index.ts';
-import { type Device, type Graph, Recorder, readBuffer, whole } from '../gpu/index.ts';
+import { type Device, type Graph, readBuffer } from '../gpu/index.ts';
 import type { Clock } from '../host/index.ts';
-import { argmax, sample, WIDE_TOKENS } from '../kernels/index.ts';
+import { WIDE_TOKENS } from '../kernels/index.ts';
 import { KvPool, KvSequence, type KvStep } from '../kv/index.ts';
 import {
   type Activations,
@@ -13,10 +13,6 @@ import {
   makeActivations,
   type PlacedModel,
   type RopeFrequencies,
-  recordChunk,
-  recordDecode,
-  recordHead,
-  recordSpan,
   ropeAngles,
   ropeTablesOf,
   routesFromInput,
@@ -25,9 +21,9 @@ import {
 } from '../model/index.ts';
 import { rowStride } from '../quant/index.ts';
 import { Decoder } from './decoder.ts';
-import { type ChunkProgram, PromptRunner, type SpanProgram } from './prompt.ts';
+import { Programs } from './programs.ts';
+import { PromptRunner } from './prompt.ts';
 import { AdaptiveSchedule, type Schedule } from './schedule.ts';
-import type { DecodeProgram } from './step.ts';
 
 /** How the next id is picked: the likeliest, or drawn with these parameters. */
 export type Picking =
@@ -51,8 +47,6 @@ const FIRST_CHUNK = WIDE_TOKENS - 16;
 const WORTH_TOKENS = 512;
 /** Layers ahead of which a guess is still better than none. */
 const FARTHEST_GUESS = 3;
-/** Graphs of prompts kept; one of another length is recorded when it comes. */
-const KEPT_GRAPHS = 8;
 
 /** One conversation's place on the device: its cache, its activations and its recorded graphs. */
 export class Runner {
@@ -62,7 +56,7 @@ export class Runner {
   readonly decoder: Decoder;
   readonly s: Activations;
   private readonly prompts: PromptRunner;
-  private readonly programs = new Map<string, Promise<{ readonly graph: Graph }>>();
+  private readonly programs: Programs;
   private readonly sampled: GPUBuffer;
   private readonly sampling: GPUBuffer;
   private readonly ropeTables: readonly RopeFrequencies[];
@@ -100,6 +94,8 @@ export class Runner {
     this.s = makeActivations(device, plan, sizes);
     this.sampled = device.buffers.storage('activations', 'sampled', 256);
     this.sampling = device.buffers.storage('activations', 'sampling', 256);
+    const { kv, s, sampled, sampling } = this;
+    this.programs = new Programs(device, model, { kv, s, sampled, sampling });
     this.schedule = new AdaptiveSchedule(plan.shape.nRoutedLayers, hidingShare(model), schedule);
     this.decoder = new Decoder(device, this.s, this.sampled, experts, this.schedule, clock);
     this.prompts = new PromptRunner(device, this.s, plan.shape, experts, clock);
@@ -112,16 +108,16 @@ export class Runner {
    * begun and not waited for: an answer may begin without them.
    */
   async warmUp(): Promise<void> {
-    const needed: Promise<unknown>[] = [this.decodeProgram('greedy'), this.headProgram(1, 'greedy')];
-    if (this.chunkTokens > 1) needed.push(this.chunkProgram(this.chunkTokens));
-    if (this.chunkTokens > 1 && this.model.experts) needed.push(this.spanProgram(this.chunkTokens));
+    const needed: Promise<unknown>[] = [this.programs.decode('greedy'), this.programs.head(1, 'greedy')];
+    if (this.chunkTokens > 1) needed.push(this.programs.chunk(this.chunkTokens));
+    if (this.chunkTokens > 1 && this.model.experts) needed.push(this.programs.span(this.chunkTokens));
     await Promise.all(needed);
     // Where nothing can be missing, no schedule asks for it.
     if (this.model.experts?.allResident === false) await this.decoder.calibrate();
     // If it fails, the request that wants it will say so.
-    this.decodeProgram('sample').catch(() => {});
-    this.headProgram(1, 'sample').catch(() => {});
-    if (this.s.sizes.chunkTokens > 2) this.chunkProgram(2).catch(() => {});
+    this.programs.decode('sample').catch(() => {});
+    this.programs.head(1, 'sample').catch(() => {});
+    if (this.s.sizes.chunkTokens > 2) this.programs.chunk(2).catch(() => {});
   }
 
   /** Puts `ids` through the layers and picks the id that follows. */
@@ -132,7 +128,7 @@ export class Runner {
     onChunk: () => void,
     signal?: AbortSignal,
   ): Promise<PendingId> {
-    const head = await this.headProgram(1, picking.kind);
+    const head = await this.programs.head(1, picking.kind);
     const rowBytes = rowStride(this.model.plan.shape.modelDim) * 4;
     const before = this.length;
     await this.runPrompt(ids, onChunk, signal, async (x, first, nTokens) => {
@@ -159,7 +155,7 @@ export class Runner {
   /** One decode step. Its input is the id the step before picked, which never leaves the GPU; or one that is given. */
   async decode(picking: Picking, u: number, signal?: AbortSignal, given?: number): Promise<PendingId> {
     const complete = this.cannotMiss;
-    const program = await this.decodeProgram(picking.kind, complete ? 0 : this.guessAhead());
+    const program = await this.programs.decode(picking.kind, complete ? 0 : this.guessAhead());
     this.checkRoom(1);
     const step = this.sequence.extend(1);
     const write = () => {
@@ -198,7 +194,7 @@ export class Runner {
       await this.runPrompt(chunk, onChunk, signal, async (x, _first, nTokens) => {
         for (let row = 0; row < nTokens; row += this.s.sizes.logitRows) {
           const n = Math.min(this.s.sizes.logitRows, nTokens - row);
-          const { graph } = await this.headProgram(n, null);
+          const { graph } = await this.programs.head(n, null);
           this.copyRows(x, row * rowBytes, n * rowBytes);
           this.submit(graph);
           rows.push(await readBuffer(this.device, this.s.logits.buffer, 0, n * stride * 4));
@@ -262,8 +258,7 @@ export class Runner {
   /** Waits for what is still being compiled, and gives everything back. */
   async destroy(): Promise<void> {
     await this.tail.catch(() => {});
-    const programs = await Promise.allSettled(this.programs.values());
-    for (const program of programs) if (program.status === 'fulfilled') program.value.graph.destroy();
+    await this.programs.destroy();
     this.decoder.destroy();
     this.prompts.destroy();
     this.device.buffers.destroy(this.sampled);
@@ -293,8 +288,7 @@ export class Runner {
       onRoutes: this.onPromptRoutes,
       signal,
     };
-    const programs = { chunk: (n: number) => this.chunkProgram(n), span: (n: number) => this.spanProgram(n) };
-    await this.prompts.run(ids.length, this.chunkTokens, programs, hooks, onSpan);
+    await this.prompts.run(ids.length, this.chunkTokens, this.programs, hooks, onSpan);
     this.sequence.settle();
   }
 
@@ -311,7 +305,8 @@ export class Runner {
     this.promptTokens += nTokens;
     if (before >= WORTH_TOKENS || this.promptTokens < WORTH_TOKENS) return;
     const { chunkTokens } = this.s.sizes;
-    this.chunkProgram(chunkTokens)
+    this.programs
+      .chunk(chunkTokens)
       .then(() => {
         this.chunkTokens = chunkTokens;
       })
@@ -331,80 +326,10 @@ export class Runner {
     this.device.submit(encoder.finish());
   }
 
-  private decodeProgram(pick: Picking['kind'], guessAhead = 0): Promise<DecodeProgram> {
-    return this.program(`decode ${pick} ${guessAhead}`, (rec) => {
-      const cuts = recordDecode(rec, this.model, this.kv, this.s, guessAhead);
-      this.recordPick(rec, pick);
-      return { cuts: { ...cuts, end: rec.nRecorded }, guessAhead };
-    });
-  }
-
   /** A guess must aim behind what is queued by the time it is read; farther than a few layers it is worth nothing. */
   private guessAhead(): number {
     const { runAhead } = this.schedule.choose(false);
     return this.prefetch && runAhead < FARTHEST_GUESS && this.decoder.guessesPay ? runAhead + 1 : 0;
-  }
-
-  private chunkProgram(nTokens: number): Promise<ChunkProgram> {
-    return this.program(`chunk ${nTokens}`, (rec) => ({
-      borders: recordChunk(rec, this.model, this.kv, this.s, nTokens),
-    }));
-  }
-
-  private spanProgram(nTokens: number): Promise<SpanProgram> {
-    return this.program(`span ${nTokens}`, (rec) => ({ cuts: recordSpan(rec, this.model, this.s, nTokens) }));
-  }
-
-  private headProgram(nRows: number, pick: Picking['kind'] | null): Promise<{ readonly graph: Graph }> {
-    return this.program(`head ${nRows} ${pick}`, (rec) => {
-      recordHead(rec, this.model, this.s, this.s.headIn, nRows);
-      if (pick) this.recordPick(rec, pick);
-      return {};
-    });
-  }
-
-  private recordPick(rec: Recorder, pick: Picking['kind']): void {
-    const { s, model } = this;
-    const common = {
-      logits: s.logits,
-      sampled: whole(this.sampled),
-      tokens: s.tokens,
-      nRows: 1,
-      nVocab: model.plan.nVocab,
-    };
-    if (pick === 'greedy') argmax(rec, common);
-    else sample(rec, { ...common, sampling: whole(this.sampling) });
-  }
-
-  /** The graph of that name, recorded and compiled if it is not kept. */
-  private program<T extends object>(key: string, record: (rec: Recorder) => T): Promise<T & { readonly graph: Graph }> {
-    const kept = this.programs.get(key) as Promise<T & { readonly graph: Graph }> | undefined;
-    const program = kept ?? this.record(key, record);
-    // Last used, last in the map.
-    this.programs.delete(key);
-    this.programs.set(key, program);
-    this.dropOldest();
-    return program;
-  }
-
-  private record<T extends object>(key: string, record: (rec: Recorder) => T): Promise<T & { readonly graph: Graph }> {
-    const rec = new Recorder(this.device, this.s.fault);
-    const made = record(rec);
-    const program = rec.finish(key).then((graph) => ({ ...made, graph }));
-    // One that failed is not kept: the next call tries again.
-    program.catch(() => this.programs.delete(key));
-    return program;
-  }
-
-  /** Drops the graphs of prompts that were not used for longest; those of one token stay. */
-  private dropOldest(): void {
-    for (const kind of ['chunk', 'span']) {
-      const prompts = [...this.programs].filter(([key]) => key.startsWith(kind));
-      if (prompts.length <= KEPT_GRAPHS) continue;
-      const [key, program] = prompts[0]!;
-      this.programs.delete(key);
-      program.then(({ graph }) => graph.destroy()).catch(() => {});
-    }
   }
 
   private writeSampling(picking: Picking, u: number): void {
