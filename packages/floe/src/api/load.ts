@@ -12,13 +12,7 @@ import {
   placeModel,
   planModel,
 } from '../model/index.ts';
-import {
-  type LateOptions,
-  type ModelSource,
-  type OpenedWeights,
-  openWeights,
-  type RecordPlan,
-} from '../store/index.ts';
+import { type LateOptions, type ModelSource, type OpenedWeights, openWeights } from '../store/index.ts';
 import { ChatTemplate, createTokenizer, type Tokenizer, vocabularyFromMetadata } from '../text/index.ts';
 import { type DividedMemory, divideMemory } from './budget.ts';
 import { contextOf, type LoadedContext } from './context.ts';
@@ -61,7 +55,8 @@ export async function loadInThread(host: Host, source: ModelSource, options: Thr
   let opened: OpenedWeights<Gguf> | null = null;
   try {
     let prepared: Prepared | null = null;
-    const experts: { cache: ExpertCache | null } = { cache: null };
+    /** Once the model is ready. */
+    let experts: ExpertCache | null = null;
     opened = await openWeights(host, source, {
       readHeader: (bytes, abort) => readGguf(bytes, { clock: host.clock, ...(abort ? { signal: abort } : {}) }),
       makePlans: (gguf: Gguf) => {
@@ -73,16 +68,16 @@ export async function loadInThread(host: Host, source: ModelSource, options: Thr
       ...fetchOptions(options),
       ...lateOptions(options),
       onBackground: (stored) => {
-        void experts.cache?.fillUp();
+        void experts?.fillUp();
         options.onStored?.(stored);
       },
-      order: (missing) => likeliest(prepared!.plan, experts.cache, missing),
+      order: (missing) => experts?.likeliest(missing),
       onProgress: progress,
     });
-    const model = await makeReady(host, device, opened, prepared!, options, progress);
-    experts.cache = model.experts;
+    const ready = await makeReady(host, device, opened, prepared!, options, progress);
+    experts = ready.experts;
     progress({ phase: 'ready', loaded: opened.fileBytes, total: opened.fileBytes, notices: opened.weights.notices });
-    return model.model;
+    return ready.model;
   } catch (error) {
     device.destroy();
     // What went wrong first is what there is to tell.
@@ -154,25 +149,6 @@ function lateOptions({ download = 'first', budget }: LoadOptions): Partial<LateO
   const storage = budget?.storageBytes === undefined ? {} : { storageBytes: budget.storageBytes };
   if (download === 'first') return storage;
   return { ...storage, later: isExpertRecord, background: download === 'background' ? 'on' : 'off' };
-}
-
-/** Of the experts that are still to be downloaded the one with the most uses to expect; else the first of the file. */
-function likeliest(
-  { layers, shape }: ModelPlan,
-  experts: ExpertCache | null,
-  missing: readonly RecordPlan[],
-): RecordPlan | undefined {
-  if (!experts) return missing[0];
-  const keys = new Map(
-    layers.flatMap(({ experts }, layer) =>
-      (experts?.records ?? []).map((record, i) => [record, layer * shape.nExperts + i]),
-    ),
-  );
-  const worth = (record: RecordPlan) => {
-    const key = keys.get(record);
-    return key === undefined ? Number.POSITIVE_INFINITY : experts.policy.score(key, experts.token);
-  };
-  return missing.reduce((best, record) => (worth(record) > worth(best) ? record : best), missing[0]!);
 }
 
 function scheduleOf({ paging = {} }: LoadOptions): Partial<Schedule> {

@@ -1,7 +1,11 @@
 /** The public face: OpenAI's chat completions, and what a model in the page adds to them. */
 import type { ExpertCounts } from '../experts/index.ts';
+import type { LossyCost } from '../generate/index.ts';
 import type { KvFormatName } from '../kernels/index.ts';
 import type { GpuBudget, Overflow } from '../model/index.ts';
+import type { BackgroundProgress as StoredProgress } from '../store/index.ts';
+
+export type { LossyCost, StoredProgress };
 
 /** Where an expert is at best: the index into this list is what a report holds. */
 export const EXPERT_PLACES = ['absent', 'stored', 'cached', 'resident'] as const;
@@ -15,12 +19,6 @@ export interface LoadProgress {
   readonly total: number;
   /** What went otherwise than hoped: 'no-ranges' (the server sends whole files only), 'not-stored' (nowhere to keep it), … */
   readonly notices: readonly LoadNotice[];
-}
-
-/** Of a model that answers already: what of it lies in the origin's storage. */
-export interface StoredProgress {
-  readonly storedBytes: number;
-  readonly totalBytes: number;
 }
 
 export interface LoadNotice {
@@ -231,18 +229,6 @@ export interface PositionLogprobs {
   readonly top: readonly (readonly [id: number, logprob: number])[];
   /** The log-probability of the id that stands at position i + 1; absent at the last. */
   readonly next?: number;
-}
-
-/** What leaving experts out cost over a text. */
-export interface LossyCost {
-  readonly nTokens: number;
-  /** Routed pairs of a token and a rank, and those left out. */
-  readonly nRouted: number;
-  readonly dropped: number;
-  /** Share of the gates' weight that was left out, of all. */
-  readonly droppedMass: number;
-  /** Mean divergence KL(exact || lossy) of what would follow each id, in nats. */
-  readonly meanKl: number;
 }
 
 /** Where the memory went, in bytes. */

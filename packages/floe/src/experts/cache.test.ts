@@ -262,6 +262,19 @@ it('fillUp gives free slots and memory what has come near since, once more where
   expect(cache.memory.usedBytes).toBe(4 * RECORD_BYTES);
 });
 
+it('of the records to come, what is no expert is the likeliest, then what was used last, then the first', async () => {
+  const { cache } = makeCache();
+  const records = Array.from({ length: 12 }, (_, key) => simulatedRecord(key, RECORD_BYTES));
+  // The cache knows its own records, not others of the same name.
+  expect(cache.likeliest([])).toBeUndefined();
+  expect(cache.likeliest(records)).toBe(records[0]);
+  const own = Array.from({ length: 12 }, (_, key) => cache.recordOf(key));
+  expect(cache.likeliest(own)).toBe(own[0]);
+  cache.routed(1, 9, false);
+  expect(cache.likeliest(own)).toBe(own[9]);
+  expect(cache.likeliest([...own, records[3]!])).toBe(records[3]);
+});
+
 it('a record that is read ahead when it comes to be wanted is read once', async () => {
   const { cache, storage } = makeCache({ memoryBytes: 4 * RECORD_BYTES });
   cache.guess(3);

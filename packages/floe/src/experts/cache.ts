@@ -44,6 +44,7 @@ export class ExpertCache {
   token = 0;
   private readonly loads = new Map<number, Promise<void>>();
   private readonly guessed: Uint8Array;
+  private readonly keys: ReadonlyMap<RecordPlan, number>;
   private readonly reads: ExpertReads;
   private readonly turns = new SlotTurns();
   /** `bring`s that have all slots they want and were not released. */
@@ -56,6 +57,9 @@ export class ExpertCache {
     this.policy = options.policy ?? warmed(decayedCounts({ ...size, nSlots: slots.nSlots }), options.lastVisit);
     this.pager = new Pager(size, slots.classes, this.policy);
     this.guessed = new Uint8Array(size.nLayers * size.nExperts);
+    this.keys = new Map(
+      options.records.flatMap((records, layer) => records.map((record, expert) => [record, this.keyOf(layer, expert)])),
+    );
     this.counts = newCounts(size.nLayers);
     // What has a slot counts like the rest: its bytes can't be had back from there, and once its slot is another's they
     // are wanted. Records without a slot that were kept before all others would stay for good, and memory be of no use.
@@ -147,12 +151,9 @@ export class ExpertCache {
     const loads: Promise<void>[] = [];
     try {
       for (const key of this.byWorth()) {
-        const record = this.recordOf(key);
-        if (this.pager.isNamed(key) || this.pager.isLoading(key) || !this.reads.isNear(record)) continue;
-        if (this.pager.nFree(this.layerOf(key)) === 0) continue;
-        const claim = this.pager.claim(key, this.token);
+        const claim = this.claimFree(key);
         if (!claim) continue;
-        const load = this.load(claim, signal).then(() => onLoaded(record));
+        const load = this.load(claim, signal).then(() => onLoaded(this.recordOf(key)));
         // One that fails while an earlier one is waited for is heard of in its turn.
         load.catch(() => {});
         loads.push(load);
@@ -189,14 +190,24 @@ export class ExpertCache {
 
   private async fillFree(signal: AbortSignal): Promise<void> {
     for (const key of this.byWorth()) {
-      if (this.pager.isNamed(key) || !this.reads.isNear(this.recordOf(key))) continue;
-      if (this.pager.nFree(this.layerOf(key)) === 0) continue;
+      if (!this.fitsFree(key)) continue;
       await this.reads.whenIdle(signal);
-      if (this.pager.isNamed(key) || this.pager.isLoading(key) || this.pager.nFree(this.layerOf(key)) === 0) continue;
-      const claim = this.pager.claim(key, this.token);
+      const claim = this.claimFree(key);
       // One that can't be read now is no reason to leave the others out.
       if (claim) await this.load(claim, signal).catch(() => {});
     }
+  }
+
+  /** Whether it is near and has no slot, and there is a free one. */
+  private fitsFree(key: number): boolean {
+    const { pager } = this;
+    if (pager.isNamed(key) || pager.isLoading(key) || !this.reads.isNear(this.recordOf(key))) return false;
+    return pager.nFree(this.layerOf(key)) > 0;
+  }
+
+  /** A free slot for an expert that is near; null where that would cost another its own. */
+  private claimFree(key: number): Claim | null {
+    return this.fitsFree(key) ? this.pager.claim(key, this.token) : null;
   }
 
   /** Reads records that are near into memory while there is room and nobody waits for storage, the likeliest first. */
@@ -231,6 +242,17 @@ export class ExpertCache {
     return true;
   }
 
+  /** Of records that are still to come the one with the most uses to expect; what is no expert comes before all of them. */
+  likeliest(missing: readonly RecordPlan[]): RecordPlan | undefined {
+    const worth = (record: RecordPlan) => {
+      const key = this.keys.get(record);
+      return key === undefined ? Number.POSITIVE_INFINITY : this.policy.score(key, this.token);
+    };
+    let best = missing[0];
+    for (const record of missing) if (worth(record) > worth(best!)) best = record;
+    return best;
+  }
+
   /** What the next visit may go on from; null where the policy keeps nothing. */
   snapshot(): Float32Array | null {
     return 'snapshot' in this.policy ? (this.policy as DecayedCounts).snapshot(this.token) : null;
@@ -247,11 +269,8 @@ export class ExpertCache {
   /** Keys of all experts that exist, best score first; of equals the first experts of each layer. */
   private byWorth(): number[] {
     const { nExperts } = this.size;
-    const keys = this.options.records.flatMap((records, layer) =>
-      records.map((_, expert) => this.keyOf(layer, expert)),
-    );
-    const score = new Map(keys.map((key) => [key, this.policy.score(key, this.token)]));
-    return keys.sort((a, b) => score.get(b)! - score.get(a)! || (a % nExperts) - (b % nExperts) || a - b);
+    const score = new Map([...this.keys.values()].map((key) => [key, this.policy.score(key, this.token)]));
+    return [...score.keys()].sort((a, b) => score.get(b)! - score.get(a)! || (a % nExperts) - (b % nExperts) || a - b);
   }
 
   /** Ends when `key` has a slot, or one that it is loaded to: that load is among `loads` then. */
@@ -306,7 +325,8 @@ export class ExpertCache {
     this.counts.layers[this.layerOf(claim.key)]!.movedBytes += record.byteLength;
   }
 
-  private recordOf(key: number): RecordPlan {
+  /** Where an expert's bytes come from. */
+  recordOf(key: number): RecordPlan {
     return this.options.records[this.layerOf(key)]![key % this.size.nExperts]!;
   }
 
