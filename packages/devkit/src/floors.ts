@@ -45,7 +45,8 @@ function folderOf(path: string): string | null {
   return path.includes('/') ? path.split('/')[0]! : null;
 }
 
-const isTest = (path: string): boolean => /\.test\.ts$/.test(path);
+/** A test, or what tests share. */
+const isTest = (path: string): boolean => /\.(test|testing)\.ts$/.test(path);
 
 /** A folder's doors: `index.ts`, and `node.ts` for what only Node can load. */
 const isDoor = (path: string): boolean => /^[^/]+\/(index|node)\.ts$/.test(path);

@@ -1,11 +1,12 @@
 /** Every model family against llama.cpp, an engine we did not write, on the same random files. */
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { agreement, floeAnswers, floeGreedy } from '@floe/testkit/floeAnswers';
 import { testGpu } from '@floe/testkit/nodeGpu';
 import { openOracle } from '@floe/testkit/oracle';
 import { type RandomModelOptions, randomModel } from '@floe/testkit/randomModel';
+import { readmePath, readmeWith } from '@floe/testkit/readme';
 import { seeded } from '@floe/testkit/seeded';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Device, openDevice } from '../gpu/index.ts';
@@ -93,9 +94,6 @@ it("Mixtral's first files, with a tensor for each expert, give the same bits as 
 
 /** The README's tables, between two comments. `pnpm unit packages/floe/src/generate/families.test.ts -u` writes them. */
 it('the README has a row for each family that was checked above, and no other', async () => {
-  const path = resolve(import.meta.dirname, '../../../../README.md');
-  const [begin, end] = ['<!-- families -->\n', '<!-- /families -->'];
-  const readme = readFileSync(path, 'utf8');
   const table = [
     '| architecture | models | F32: log-probabilities within 5e-3 | Q8_0: mean KL < 2e-3, top-1 ≥ 97% |',
     '|---|---|---|---|',
@@ -105,9 +103,6 @@ it('the README has a row for each family that was checked above, and no other', 
     }),
     '',
     `RoPE scaling beyond the original context, F32, log-probabilities within 5e-3: ${[...passed.rope].join(', ')}.`,
-    '',
   ];
-  const [before, rest] = readme.split(begin);
-  const after = rest!.slice(rest!.indexOf(end));
-  await expect([before, begin, table.join('\n'), after].join('')).toMatchFileSnapshot(path);
+  await expect(readmeWith('families', table)).toMatchFileSnapshot(readmePath);
 });

@@ -2,14 +2,15 @@
  * Whole models in each quantization against llama.cpp on the same file, and against float64: llama.cpp rounds activations
  * beside quantized weights, to eight bits with a scale for 32 or for 256 of them, which Floe does not.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { logSoftmax } from '@floe/testkit/expectNear';
 import { agreement } from '@floe/testkit/floeAnswers';
 import { testGpu } from '@floe/testkit/nodeGpu';
 import { openOracle } from '@floe/testkit/oracle';
 import { type RandomModelOptions, randomModel } from '@floe/testkit/randomModel';
+import { readmePath, readmeWith } from '@floe/testkit/readme';
 import { referenceModel } from '@floe/testkit/referenceModel';
 import { seeded } from '@floe/testkit/seeded';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -162,9 +163,6 @@ function exactly(bytes: Uint8Array): { logprobs: Float64Array[]; margins: number
 
 /** The README's table, between two comments. `pnpm unit packages/floe/src/generate/quantizations.test.ts -u` writes it. */
 it('the README has a row for each quantization that was checked above, and no other', async () => {
-  const path = resolve(import.meta.dirname, '../../../../README.md');
-  const [begin, end] = ['<!-- quantizations -->\n', '<!-- /quantizations -->'];
-  const readme = readFileSync(path, 'utf8');
   const yes = (names: Set<FormatName>, name: FormatName) => (names.has(name) ? 'yes' : 'no');
   const exact = (names: Set<FormatName>, name: FormatName) => (names.has(name) ? 'within 5e-3 of float64' : 'no');
   const table = [
@@ -172,9 +170,6 @@ it('the README has a row for each quantization that was checked above, and no ot
     '|---|---|---|',
     ...quantizations.map((name) => `| ${name} | ${yes(passed.llama, name)} | ${yes(passed.arctic, name)} |`),
     ...own.map((name) => `| ${name} | ${exact(passed.llama, name)} | ${exact(passed.arctic, name)} |`),
-    '',
   ];
-  const [before, rest] = readme.split(begin);
-  const after = rest!.slice(rest!.indexOf(end));
-  await expect([before, begin, table.join('\n'), after].join('')).toMatchFileSnapshot(path);
+  await expect(readmeWith('quantizations', table)).toMatchFileSnapshot(readmePath);
 });

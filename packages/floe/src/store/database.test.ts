@@ -3,26 +3,8 @@ import { IDBFactory } from 'fake-indexeddb';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { Database } from './database.ts';
 import { testHost } from './host.testing.ts';
-import type { Manifest } from './manifest.ts';
+import { manifest } from './manifest.testing.ts';
 
-const manifest: Manifest = {
-  model: 'https://a.example/x#10',
-  url: 'https://a.example/x',
-  state: 'downloading',
-  order: 1,
-  generation: 'g1',
-  packingVersion: 1,
-  layout: '',
-  fileBytes: 10,
-  version: null,
-  header: new Uint8Array(3),
-  headerSha256: '',
-  recordSha256s: new Uint8Array(0),
-  rootSha256: '',
-  nRecords: 2,
-  totalBytes: 20,
-  fileSha256: null,
-};
 const record = (key: string) => ({ key, bytes: Uint8Array.of(1, 2, 3), sha256: new Uint8Array(32) });
 
 let factory: IDBFactory;

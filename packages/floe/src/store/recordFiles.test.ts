@@ -6,28 +6,10 @@ import { Database } from './database.ts';
 import { FakeFiles, type FileCall } from './files.testing.ts';
 import { testHost } from './host.testing.ts';
 import { FILES_LOCK, sharing } from './locks.ts';
-import type { Manifest } from './manifest.ts';
+import { manifest } from './manifest.testing.ts';
 import type { StoreNotice } from './notices.ts';
 import { countRecords } from './visit.testing.ts';
 
-const manifest: Manifest = {
-  model: 'https://a.example/x#10',
-  url: 'https://a.example/x',
-  state: 'downloading',
-  order: 1,
-  generation: 'g1',
-  packingVersion: 1,
-  layout: '',
-  fileBytes: 10,
-  version: null,
-  header: new Uint8Array(3),
-  headerSha256: '',
-  recordSha256s: new Uint8Array(0),
-  rootSha256: '',
-  nRecords: 2,
-  totalBytes: 20,
-  fileSha256: null,
-};
 const { model } = manifest;
 const record = (key: string, nBytes: number, fill = 1) => ({
   key,
