@@ -69,12 +69,19 @@ export class Stepper {
       this.device.write(buffer, 0, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
     if (token !== undefined) this.replay!.write(token);
     if (id !== undefined) write(s.tokens, Uint32Array.of(id));
-    // Whoever begins a text again sets the position back.
-    if (this.runner.length !== this.position) this.runner.rewind(this.position);
+    this.goTo(this.position);
     this.runner.place(1);
     this.position++;
     if (how === 'whole') return this.decoder.submit(this.program).wait();
     return this.decoder.run(this.program);
+  }
+
+  /** Whoever begins a text again sets the position back; keys that are skipped are there, whatever they hold. */
+  private goTo(position: number): void {
+    const { runner } = this;
+    if (runner.length > position) runner.rewind(position);
+    const { chunkTokens } = runner.s.sizes;
+    while (runner.length < position) runner.place(Math.min(chunkTokens, position - runner.length));
   }
 
   /** Of the last step, bit for bit: [nVocab]. */
