@@ -185,6 +185,11 @@ declare module '#shaders/parts/change_clamp.wgsl' {
   export default shader;
 }
 
+declare module '#shaders/parts/change_gelu.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
 declare module '#shaders/parts/change_scale.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
@@ -246,6 +251,11 @@ declare module '#shaders/parts/gating_sigmoid.wgsl' {
 }
 
 declare module '#shaders/parts/gating_softmax.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/gelu.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
 }

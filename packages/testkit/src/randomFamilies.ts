@@ -7,6 +7,7 @@ export interface Family {
   readonly title?: string;
   /** q, k and v, and gate and up, are one matrix each. */
   readonly fused?: boolean;
+  /** Stems of the matrices of attention and MLP that have one. */
   readonly biases?: readonly string[];
   readonly qkNorm?: 'head' | 'whole';
   readonly sinks?: boolean;
@@ -16,6 +17,9 @@ export interface Family {
   /** The stem of the norm before MLP or experts. */
   readonly ffnNorm?: string;
   readonly layerNorm?: boolean;
+  readonly normBiases?: boolean;
+  /** Its MLP is up and down alone. */
+  readonly ungated?: boolean;
   /** First layers without experts. */
   readonly nDense?: number;
   /** Beside the experts, an MLP with a norm of its own, or one with theirs. */

@@ -108,7 +108,7 @@ function randomTensors(options: RandomModelOptions): TensorInput[] {
   const tensors = [
     // Tied, the embedding's deviation is the output matrix's; the first norm undoes that.
     make.matrix('token_embd', [nVocab, D], tied ? 2 / Math.sqrt(D) : 1),
-    make.norm('output_norm', D),
+    ...norm(make, 'output_norm', D, family),
     ...(tied ? [] : [make.matrix('output', [nVocab, D], 2 / Math.sqrt(D))]),
   ];
   if (ropeFreqs) {
@@ -120,10 +120,10 @@ function randomTensors(options: RandomModelOptions): TensorInput[] {
   }
   for (let layer = 0; layer < nLayers; layer++) {
     const blk = `blk.${layer}.`;
-    tensors.push(make.norm(`${blk}attn_norm`, D));
+    tensors.push(...norm(make, `${blk}attn_norm`, D, family));
     tensors.push(...(family.latent ? latentAttention : attention)(make, blk, options, family));
     if (family.postNorms) tensors.push(make.norm(`${blk}post_attention_norm`, D), make.norm(`${blk}post_ffw_norm`, D));
-    tensors.push(make.norm(`${blk}${family.ffnNorm ?? 'ffn_norm'}`, D));
+    tensors.push(...norm(make, `${blk}${family.ffnNorm ?? 'ffn_norm'}`, D, family));
     tensors.push(...feedForward(make, blk, layer, options, family));
   }
   return tensors;
@@ -143,14 +143,22 @@ function attention(make: TensorMaker, blk: string, options: RandomModelOptions, 
         make.matrix(`${blk}attn_v`, [kvDim, D], plain),
       ];
   const [qNorm, kNorm] = family.qkNorm === 'head' ? [headDim, headDim] : [qDim, kvDim];
-  const dims: Record<string, number> = { attn_q: qDim, attn_k: kvDim, attn_v: kvDim, attn_output: D };
   return [
     ...qkv,
     make.matrix(`${blk}attn_output`, [D, qDim], 1 / Math.sqrt(qDim)),
     ...(family.qkNorm ? [make.norm(`${blk}attn_q_norm`, qNorm), make.norm(`${blk}attn_k_norm`, kNorm)] : []),
-    ...(family.biases ?? []).map((stem) => make.bias(`${blk}${stem}`, [dims[stem]!])),
+    ...biases(make, blk, { attn_q: qDim, attn_k: kvDim, attn_v: kvDim, attn_output: D }, family),
     ...(family.sinks ? [make.f32(`${blk}attn_sinks`, [nHeads], 1)] : []),
   ];
+}
+
+function norm(make: TensorMaker, stem: string, dim: number, { normBiases }: Family): TensorInput[] {
+  return [make.norm(stem, dim), ...(normBiases ? [make.bias(stem, [dim])] : [])];
+}
+
+/** Of those of `dims`, the stems the family has a bias for. */
+function biases(make: TensorMaker, blk: string, dims: Record<string, number>, { biases = [] }: Family): TensorInput[] {
+  return biases.filter((stem) => stem in dims).map((stem) => make.bias(`${blk}${stem}`, [dims[stem]!]));
 }
 
 function latentAttention(make: TensorMaker, blk: string, options: RandomModelOptions, family: Family): TensorInput[] {
@@ -195,14 +203,14 @@ function feedForward(
   return [...beside, ...shared, ...gate, ...experts(make, blk, options, family)];
 }
 
-function mlp(make: TensorMaker, blk: string, suffix: string, D: number, F: number, { fused }: Family): TensorInput[] {
+function mlp(make: TensorMaker, blk: string, suffix: string, D: number, F: number, family: Family): TensorInput[] {
+  const { fused, ungated } = family;
+  const up = make.matrix(`${blk}ffn_up${suffix}`, [F, D], 1 / Math.sqrt(D));
   const gateUp = fused
     ? [make.matrix(`${blk}ffn_up${suffix}`, [2 * F, D], 1 / Math.sqrt(D))]
-    : [
-        make.matrix(`${blk}ffn_gate${suffix}`, [F, D], 1 / Math.sqrt(D)),
-        make.matrix(`${blk}ffn_up${suffix}`, [F, D], 1 / Math.sqrt(D)),
-      ];
-  return [...gateUp, make.matrix(`${blk}ffn_down${suffix}`, [D, F], 2 / Math.sqrt(F))];
+    : [...(ungated ? [] : [make.matrix(`${blk}ffn_gate${suffix}`, [F, D], 1 / Math.sqrt(D))]), up];
+  const down = make.matrix(`${blk}ffn_down${suffix}`, [D, F], 2 / Math.sqrt(F));
+  return [...gateUp, down, ...biases(make, blk, { ffn_up: F, ffn_down: D }, family)];
 }
 
 function experts(make: TensorMaker, blk: string, options: RandomModelOptions, family: Family): TensorInput[] {
@@ -213,7 +221,7 @@ function experts(make: TensorMaker, blk: string, options: RandomModelOptions, fa
     const merged = make.matrix(`${blk}${stem}_exps`, [nExperts, rows, row], deviation);
     return expertsApart ? apart(merged, `${blk}${stem}`) : [merged];
   };
-  const biases = () => [
+  const expertBiases = () => [
     make.bias(`${blk}ffn_gate_inp`, [nExperts]),
     make.bias(`${blk}ffn_gate_exps`, [nExperts, F]),
     make.bias(`${blk}ffn_up_exps`, [nExperts, F]),
@@ -224,7 +232,7 @@ function experts(make: TensorMaker, blk: string, options: RandomModelOptions, fa
     ...of('ffn_gate', F, D, 1 / Math.sqrt(D)),
     ...of('ffn_up', F, D, 1 / Math.sqrt(D)),
     ...of('ffn_down', D, F, 2 / Math.sqrt(F)),
-    ...(family.expertBiases ? biases() : []),
+    ...(family.expertBiases ? expertBiases() : []),
     ...(family.selectionBias ? [make.bias(`${blk}exp_probs_b`, [nExperts])] : []),
   ];
 }

@@ -20,7 +20,7 @@ export { layerNorm } from './layerNorm.ts';
 export { lookup } from './lookup.ts';
 export { expertMatmul, type MatmulOutput, matmul, type Route, WIDE_TOKENS } from './matmul.ts';
 export type { DenseMatrix, ExpertMatrix, ExpertPool, Matrix } from './matrix.ts';
-export { addBias, type Bias, clampTo, scaleBy, softCap } from './pointwise.ts';
+export { addBias, type Bias, clampTo, gelu, scaleBy, softCap } from './pointwise.ts';
 export { rmsNorm } from './rmsNorm.ts';
 export { type RopePairs, ropeAppend } from './ropeAppend.ts';
 export { ABSENT, denseStage, expertStage, type Gating, NO_FAULT, type PagedSlots, route } from './route.ts';

@@ -26,12 +26,16 @@ export function swigluReference(gateUp: ArrayLike<number>, nTokens: number, n: n
   });
 }
 
-/** gelu(gate) · up of rows [gate | up], each `n` wide, gelu by its tanh form (Hendrycks & Gimpel 2016). */
+/** By its tanh form (Hendrycks & Gimpel 2016). */
+export function geluReference(x: number): number {
+  return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+}
+
+/** gelu(gate) · up of rows [gate | up], each `n` wide. */
 export function gegluReference(gateUp: ArrayLike<number>, nTokens: number, n: number): Float64Array {
   return Float64Array.from({ length: nTokens * n }, (_, i) => {
     const [t, at] = [Math.floor(i / n), i % n];
     const gate = gateUp[t * 2 * n + at]!;
-    const gelu = 0.5 * gate * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (gate + 0.044715 * gate ** 3)));
-    return gelu * gateUp[t * 2 * n + n + at]!;
+    return geluReference(gate) * gateUp[t * 2 * n + n + at]!;
   });
 }

@@ -2,7 +2,8 @@ import { nmse } from '@floe/testkit/expectNear';
 import { seeded } from '@floe/testkit/seeded';
 import { expect, it } from 'vitest';
 import type { Recorder } from '../gpu/index.ts';
-import { addBias, clampTo, type PointwiseArgs, scaleBy, softCap } from './pointwise.ts';
+import { geluReference } from './matmul.reference.ts';
+import { addBias, clampTo, gelu, type PointwiseArgs, scaleBy, softCap } from './pointwise.ts';
 import { paddedRows, runThrice, testDevice, upload } from './testGraph.ts';
 
 /** An exponential and a quotient in f32: 1e-6 at the worst, 1e-12 squared. */
@@ -61,6 +62,20 @@ it('scaleBy multiplies', async () => {
     nmse(
       run,
       reference((value) => value * 0.3),
+    ),
+  ).toBeLessThan(NMSE);
+});
+
+// 1: the middle, where it bends. 40: a float's exponential of it is no number.
+it.each([1, 40])('gelu is its tanh form: values times %f', async (factor) => {
+  const run = await changed((rec, args) => {
+    scaleBy(rec, factor, args);
+    gelu(rec, args);
+  });
+  expect(
+    nmse(
+      run,
+      reference((value) => geluReference(Math.fround(value * factor))),
     ),
   ).toBeLessThan(NMSE);
 });

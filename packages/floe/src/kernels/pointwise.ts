@@ -1,6 +1,7 @@
 import changeBias from '#shaders/parts/change_bias.wgsl';
 import changeCap from '#shaders/parts/change_cap.wgsl';
 import changeClamp from '#shaders/parts/change_clamp.wgsl';
+import changeGelu from '#shaders/parts/change_gelu.wgsl';
 import changeScale from '#shaders/parts/change_scale.wgsl';
 import pointwiseWgsl from '#shaders/pointwise.wgsl';
 import type { BufferView, Recorder, ShaderPart } from '../gpu/index.ts';
@@ -45,6 +46,11 @@ export function scaleBy(rec: Recorder, scale: number, a: PointwiseArgs): void {
 /** y = cap · tanh(y / cap). */
 export function softCap(rec: Recorder, cap: number, a: PointwiseArgs): void {
   record(rec, a, changeCap, {}, { amount: cap });
+}
+
+/** y = gelu(y), by tanh. */
+export function gelu(rec: Recorder, a: PointwiseArgs): void {
+  record(rec, a, changeGelu, {}, {});
 }
 
 function record(

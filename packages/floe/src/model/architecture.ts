@@ -127,18 +127,21 @@ export interface MlpDescription {
   /** Behind the stems of its tensors: '_shexp' where it is an expert that all tokens share. */
   readonly suffix: '' | '_shexp';
   readonly dim: number;
-  readonly activation: Exclude<Activation, 'swigluClamped'>;
+  readonly activation: MlpActivation;
   /** What it says is multiplied by sigmoid(gate · x). */
   readonly gated: boolean;
 }
 
-/** 'swiglu': silu(gate) · up. 'geglu': gelu(gate) · up, gelu by tanh. 'swigluClamped': gpt-oss's, (up + 1) · gate · sigmoid(1.702 gate), both clamped. */
-export type Activation = 'swiglu' | 'geglu' | 'swigluClamped';
+/** 'swiglu': silu(gate) · up. 'geglu': gelu(gate) · up, gelu by tanh. 'gelu': gelu(up + its bias), and there is no gate. */
+export type MlpActivation = 'swiglu' | 'geglu' | 'gelu';
+
+/** 'swigluClamped': gpt-oss's, (up + 1) · gate · sigmoid(1.702 gate), both clamped. */
+export type ExpertActivation = 'swiglu' | 'geglu' | 'swigluClamped';
 
 export interface ExpertsDescription {
   /** 'layerInput': a norm of their own of what the layer was given; then their choice needs no attention of the layer. */
   readonly reads: 'attended' | 'layerInput';
-  readonly activation: Activation;
+  readonly activation: ExpertActivation;
   readonly router: RouterDescription;
 }
 

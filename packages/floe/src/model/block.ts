@@ -1,6 +1,6 @@
 /** One layer's walk over its kernels. Which of these parts it has, its weights say: none of them asks for a name. */
 import type { BufferView } from '../gpu/index.ts';
-import { matmul } from '../kernels/index.ts';
+import { addBias, gelu, matmul } from '../kernels/index.ts';
 import { attend } from './attend.ts';
 import { norm } from './norm.ts';
 import { routeTokens } from './router.ts';
@@ -33,10 +33,17 @@ export function restOfLayer(step: LayerStep): void {
 /** x += Wdown · activation(h). */
 function mlp(step: LayerStep, h: BufferView): void {
   const { rec, w, s, nTokens } = step;
-  const { gateUp, down, gate } = w.mlp!;
+  const { up, down, gate } = w.mlp!;
   const { stage } = staged(step);
-  const { activation } = w.description.mlp!;
-  matmul(rec, { x: h, w: gateUp, y: s.ff, output: activation, nTokens, stage }); // [T, ffDim]
+  const { activation, dim } = w.description.mlp!;
+  const at = { y: s.ff, nTokens, stage };
+  if (activation === 'gelu') {
+    matmul(rec, { ...at, x: h, w: up.weight }); // [T, ffDim]
+    if (up.bias) addBias(rec, { values: up.bias, rowDim: dim }, { ...at, dim });
+    gelu(rec, { ...at, dim });
+  } else {
+    matmul(rec, { ...at, x: h, w: up.weight, output: activation }); // [T, ffDim]
+  }
   if (gate) matmul(rec, { x: h, w: gate, y: s.mlpGate!, nTokens, stage }); // [T, 1]
   addToStream(step, s.ff, down, { after: w.afterFeedForward, gate: gate && s.mlpGate }); // [T, modelDim]
 }

@@ -53,7 +53,7 @@ export function placeLayer(plan: LayerPlan, views: Views, pools: Pools | null): 
     afterAttention: plan.afterAttention && views.norm(plan.afterAttention),
     ffnNorm: views.norm(plan.ffnNorm),
     mlp: mlp && {
-      gateUp: views.matrix(mlp.gateUp),
+      up: views.linear(mlp.up),
       down: views.linear(mlp.down),
       gate: mlp.gate && views.matrix(mlp.gate),
     },

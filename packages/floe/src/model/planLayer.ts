@@ -32,10 +32,13 @@ export function planLayer(book: RecordBook, model: ModelDescription, layer: numb
   };
 }
 
-function planMlp(book: RecordBook, { suffix, dim, gated }: MlpDescription, modelDim: number, blk: string) {
+function planMlp(book: RecordBook, { suffix, dim, activation, gated }: MlpDescription, modelDim: number, blk: string) {
   const name = (stem: string) => `${blk}.${stem}${suffix}`;
   return {
-    gateUp: book.gateUp(name('ffn_gate_up'), gateUpOf(book, name, dim, modelDim)),
+    up:
+      activation === 'gelu'
+        ? book.linear(name('ffn_up'), [dim, modelDim])
+        : { weight: book.gateUp(name('ffn_gate_up'), gateUpOf(book, name, dim, modelDim)), bias: null },
     down: book.linear(name('ffn_down'), [modelDim, dim]),
     gate: gated ? book.weight(name('ffn_gate_inp'), [modelDim]) : null,
   };

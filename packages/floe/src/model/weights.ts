@@ -58,7 +58,8 @@ export interface Latent<M, V> {
 }
 
 export interface Mlp<M, V> {
-  readonly gateUp: M;
+  /** Gate over up, without a bias; up alone where its activation has no gate. */
+  readonly up: Linear<M, V>;
   readonly down: Linear<M, V>;
   /** [1, modelDim]: the sigmoid of it times the input scales what the MLP says. */
   readonly gate: M | null;
