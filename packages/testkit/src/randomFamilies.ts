@@ -77,6 +77,12 @@ export const families = {
   },
   // llama.cpp looks for words of Phi-3's vocabulary in a model of its name.
   phi3: { fused: true, title: 'phi' },
+  starcoder2: {
+    layerNorm: true,
+    normBiases: true,
+    ungated: true,
+    biases: [...qkv, 'attn_output', 'ffn_up', 'ffn_down'],
+  },
   gemma2: {
     postNorms: true,
     tied: true,

@@ -37,6 +37,7 @@ export const familyCases: readonly FamilyCase[] = [
     options: { ...moe, architecture: 'granitemoe', seed: 49 },
   },
   { name: 'phi3', models: 'Phi-3, Phi-3.5, Phi-4-mini', options: { ...dense, architecture: 'phi3', seed: 44 } },
+  { name: 'starcoder2', models: 'StarCoder2', options: { ...dense, architecture: 'starcoder2' } },
   { name: 'gemma2', models: 'Gemma 2', options: { ...dense, architecture: 'gemma2' } },
   // Six layers, of which the last sees all.
   {

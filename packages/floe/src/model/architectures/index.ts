@@ -9,6 +9,7 @@ import { llama } from './llama.ts';
 import { olmoe } from './olmoe.ts';
 import { phi3 } from './phi3.ts';
 import { qwen2, qwen2moe, qwen3, qwen3moe } from './qwen.ts';
+import { starcoder2 } from './starcoder2.ts';
 
 /** Every architecture Floe runs; adding one is a file beside these and a line here. */
 export const architectures: readonly Architecture[] = [
@@ -26,4 +27,5 @@ export const architectures: readonly Architecture[] = [
   qwen2moe,
   qwen3,
   qwen3moe,
+  starcoder2,
 ];
