@@ -1,7 +1,7 @@
 /** A request's arguments, checked as strictly as a file's numbers: what can't be, says so before anything runs. */
 import { RequestError } from '../errors/index.ts';
 import type { Picking } from '../generate/index.ts';
-import type { CompletionRequest } from './types.ts';
+import type { ChatCompletionRequest, CompletionRequest, Tool } from './types.ts';
 
 /** Sampling as the runner wants it. OpenAI's default temperature is 1; small models answer better at 0.7. */
 export function pickingOf(request: CompletionRequest): Picking {
@@ -40,6 +40,16 @@ export function checkMessages(messages: unknown): void {
     messages.length > 0 &&
     messages.every((message) => typeof message === 'object' && message !== null && typeof message.role === 'string');
   if (!sound) throw invalid('messages', JSON.stringify(messages), 'a list of at least one { role, content }');
+}
+
+/** What the template is told of; none where the request keeps them from the model. */
+export function toolsOf({ tools = [], tool_choice = 'auto' }: ChatCompletionRequest): readonly Tool[] {
+  const isTool = (tool: Tool) => tool?.type === 'function' && typeof tool.function?.name === 'string';
+  if (!Array.isArray(tools) || !tools.every(isTool))
+    throw invalid('tools', JSON.stringify(tools), "a list of { type: 'function', function: { name, … } }");
+  if (tool_choice !== 'auto' && tool_choice !== 'none')
+    throw invalid('tool_choice', JSON.stringify(tool_choice), "'auto' or 'none': a call can't be forced");
+  return tool_choice === 'none' ? [] : tools;
 }
 
 /** Ids a model has. */

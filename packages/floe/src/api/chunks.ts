@@ -14,7 +14,7 @@ type Parts = AsyncIterable<AnswerPart & { nPrompt: number }>;
 
 export async function* streamOf(head: AnswerHead, parts: Parts): AsyncGenerator<ChatCompletionChunk> {
   const chunk = (
-    delta: { role?: 'assistant'; content?: string },
+    delta: ChatCompletionChunk['choices'][0]['delta'],
     finish_reason: FinishReason | null = null,
     usage?: Usage,
   ): ChatCompletionChunk => ({
@@ -28,21 +28,32 @@ export async function* streamOf(head: AnswerHead, parts: Parts): AsyncGenerator<
     if (first) yield chunk({ role: 'assistant' });
     first = false;
     if (part.kind === 'text') yield chunk({ content: part.text });
+    else if (part.kind === 'reasoning') yield chunk({ reasoning_content: part.text });
     else yield chunk({}, part.reason, usageOf(part));
   }
 }
 
 export async function collectChat(head: AnswerHead, parts: Parts): Promise<ChatCompletion> {
-  const { text, ids, finish_reason, usage } = await collectText(parts);
-  const message = { role: 'assistant', content: text } as const;
+  const { text, reasoning, ids, finish_reason, usage } = await collect(parts);
+  const message = {
+    role: 'assistant',
+    content: text,
+    ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
+  } as const;
   return { ...head, object: 'chat.completion', choices: [{ index: 0, message, finish_reason, ids }], usage };
 }
 
 export async function collectText(parts: Parts): Promise<TextCompletion> {
-  let text = '';
+  const { reasoning: _, ...completion } = await collect(parts);
+  return completion;
+}
+
+async function collect(parts: Parts): Promise<TextCompletion & { readonly reasoning: string }> {
+  let [text, reasoning] = ['', ''];
   for await (const part of parts) {
     if (part.kind === 'text') text += part.text;
-    else return { text, ids: part.ids, finish_reason: part.reason, usage: usageOf(part) };
+    else if (part.kind === 'reasoning') reasoning += part.text;
+    else return { text, reasoning, ids: part.ids, finish_reason: part.reason, usage: usageOf(part) };
   }
   throw new InternalError('an answer ended without its last part');
 }

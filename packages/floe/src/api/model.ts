@@ -1,4 +1,4 @@
-import { RequestError, TextError } from '../errors/index.ts';
+import { RequestError } from '../errors/index.ts';
 import {
   type AnswerPart,
   type AnswerRequest,
@@ -11,8 +11,9 @@ import type { Device } from '../gpu/index.ts';
 import type { Host } from '../host/index.ts';
 import type { PlacedModel } from '../model/index.ts';
 import type { WeightSource } from '../store/index.ts';
-import { type ChatTemplate, endIds, type Tokenizer, tokenizeChat } from '../text/index.ts';
-import { checkIds, checkMessages, checkPrompt, invalid, maxTokensOf, pickingOf, seedOf, stopsOf } from './check.ts';
+import { type ChatTemplate, endIds, type Tokenizer } from '../text/index.ts';
+import { chatPrompt } from './chatPrompt.ts';
+import { checkIds, checkPrompt, invalid, maxTokensOf, pickingOf, seedOf, stopsOf } from './check.ts';
 import { collectChat, collectText, streamOf } from './chunks.ts';
 import type { ExpertWatch } from './experts.ts';
 import { OwnAnswers } from './ownAnswers.ts';
@@ -173,7 +174,8 @@ export class LocalModel implements Model {
   private createChat(
     request: ChatCompletionRequest & { stream?: boolean },
   ): AsyncIterable<ChatCompletionChunk> | Promise<ChatCompletion> {
-    const parts = this.begin(request, () => this.promptOf(request), false);
+    const prompt = () => chatPrompt(this.parts, this.info.name, request, (content) => this.own.idsOf(content));
+    const parts = this.begin(request, prompt, false);
     const head = this.head();
     return request.stream ? streamOf(head, parts) : collectChat(head, parts);
   }
@@ -229,7 +231,7 @@ export class LocalModel implements Model {
         let text = '';
         for await (const part of answer(runner, tokenizer, host.clock, { ...checked, prompt })) {
           if (part.kind === 'text') text += part.text;
-          else if (!continues) this.rememberAnswer(text, part.ids);
+          else if (part.kind === 'done' && !continues) this.rememberAnswer(text, part.ids);
           yield { ...part, nPrompt: prompt.length };
         }
       } finally {
@@ -264,22 +266,6 @@ export class LocalModel implements Model {
   /** Fires with the request's own signal, and when the model is unloaded. */
   private signalOf({ signal }: { readonly signal?: AbortSignal }): AbortSignal {
     return signal ? AbortSignal.any([signal, this.life.signal]) : this.life.signal;
-  }
-
-  private async promptOf({ messages, signal }: ChatCompletionRequest): Promise<number[]> {
-    const { template, tokenizer } = this.parts;
-    checkMessages(messages);
-    if (!template) {
-      throw new TextError(
-        'text/template',
-        `${this.info.name} has no chat template: it was not made for conversations.`,
-        {
-          remedy: 'Use `model.completions.create({ prompt })`, or take an instruct version of the model.',
-        },
-      );
-    }
-    const segments = await template.render(messages, signal ? { signal } : {});
-    return tokenizeChat(tokenizer, segments, (content) => this.own.idsOf(content));
   }
 
   private head() {

@@ -1,10 +1,18 @@
-/** The public face: OpenAI's chat completions, and what a model in the page adds to them. */
+/** The public face: what a model in the page adds to OpenAI's completions. */
 import type { ExpertCounts } from '../experts/index.ts';
 import type { LossyCost } from '../generate/index.ts';
 import type { KvFormatName } from '../kernels/index.ts';
 import type { GpuBudget, Overflow } from '../model/index.ts';
 import type { BackgroundProgress as StoredProgress } from '../store/index.ts';
+import type {
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+  TextCompletion,
+  TextCompletionRequest,
+} from './completionTypes.ts';
 
+export type * from './completionTypes.ts';
 export type { LossyCost, StoredProgress };
 
 /** Where an expert is at best: the index into this list is what a report holds. */
@@ -130,97 +138,6 @@ export interface ExpertsReport {
   /** Measured: a read-back, and a layer. */
   readonly latencyMs: number;
   readonly layerMs: number;
-}
-
-export interface ChatMessage {
-  readonly role: 'system' | 'user' | 'assistant' | (string & {});
-  readonly content: string;
-}
-
-export interface SamplingOptions {
-  /** 0 is greedy. Default 0.7 in chat completions. */
-  readonly temperature?: number;
-  /** Keep the k likeliest; 0 keeps all (up to 1024). */
-  readonly top_k?: number;
-  /** Keep the likeliest that together reach this probability. */
-  readonly top_p?: number;
-  /** Keep those at least this share as likely as the likeliest. */
-  readonly min_p?: number;
-  /** The same seed, model and prompt give the same answer on the same device. */
-  readonly seed?: number;
-}
-
-export interface CompletionRequest extends SamplingOptions {
-  /** Default: what the window has room for; where it slides, no limit. */
-  readonly max_tokens?: number;
-  /** Text that ends the answer and is not part of it; found across token borders too. */
-  readonly stop?: string | readonly string[];
-  readonly signal?: AbortSignal;
-}
-
-export interface ChatCompletionRequest extends CompletionRequest {
-  readonly messages: readonly ChatMessage[];
-}
-
-/** A completion of plain text, without a chat template. */
-export interface TextCompletionRequest extends CompletionRequest {
-  readonly prompt: string;
-}
-
-/** 'stop': an end token or a stop string; 'length': max_tokens or a window that does not slide is used up. */
-export type FinishReason = 'stop' | 'length';
-
-export interface Usage {
-  readonly prompt_tokens: number;
-  readonly completion_tokens: number;
-  readonly total_tokens: number;
-  /** Of prompt and answer: tokens that slid out of the window. */
-  readonly droppedTokens: number;
-  /** Of the prompt: tokens that were in the cache already, and were not computed again. */
-  readonly cachedTokens: number;
-  /** Milliseconds from the call to the first token, and from it to the last. */
-  readonly prefillMs: number;
-  readonly decodeMs: number;
-}
-
-export interface ChatCompletionChunk {
-  readonly id: string;
-  readonly object: 'chat.completion.chunk';
-  readonly created: number;
-  readonly model: string;
-  readonly choices: readonly [
-    {
-      readonly index: 0;
-      readonly delta: { readonly role?: 'assistant'; readonly content?: string };
-      readonly finish_reason: FinishReason | null;
-    },
-  ];
-  /** In the last chunk. */
-  readonly usage?: Usage;
-}
-
-export interface ChatCompletion {
-  readonly id: string;
-  readonly object: 'chat.completion';
-  readonly created: number;
-  readonly model: string;
-  readonly choices: readonly [
-    {
-      readonly index: 0;
-      readonly message: { readonly role: 'assistant'; readonly content: string };
-      readonly finish_reason: FinishReason;
-      /** The sampled ids, the end token not among them. */
-      readonly ids: readonly number[];
-    },
-  ];
-  readonly usage: Usage;
-}
-
-export interface TextCompletion {
-  readonly text: string;
-  readonly ids: readonly number[];
-  readonly finish_reason: FinishReason;
-  readonly usage: Usage;
 }
 
 /** Position i is the distribution of the id after ids 0…i: pairs [id, natural log-probability], likeliest first. */

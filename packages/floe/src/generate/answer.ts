@@ -1,7 +1,7 @@
 import { ContextError, NumericError, throwIfAborted } from '../errors/index.ts';
 import type { Clock } from '../host/index.ts';
 import { NOTHING_PICKED } from '../kernels/index.ts';
-import { StreamingDetokenizer, type Tokenizer } from '../text/index.ts';
+import { answerText, type Tokenizer } from '../text/index.ts';
 import { seededUniform } from './random.ts';
 import type { Picking, Runner } from './runner.ts';
 import { StopMatcher } from './stop.ts';
@@ -25,8 +25,10 @@ export interface AnswerRequest {
   readonly startMs: number;
 }
 
+/** Reasoning comes apart where the model keeps it apart. */
 export type AnswerPart =
   | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'reasoning'; readonly text: string }
   | {
       readonly kind: 'done';
       readonly reason: 'stop' | 'length';
@@ -57,7 +59,7 @@ export async function* answer(
   // The id sampled last needs no room: nothing is computed from it.
   const nMost = Math.min(request.maxTokens ?? Number.POSITIVE_INFINITY, room + 1);
   const uniform = seededUniform(request.seed);
-  const text = new StreamingDetokenizer(tokenizer, { continues: request.continues });
+  const text = answerText(tokenizer, { continues: request.continues });
   const stop = new StopMatcher(request.stops);
   const ids: number[] = [];
   const cachedTokens = runner.reuse(prompt);
@@ -93,13 +95,17 @@ export async function* answer(
       throwIfAborted(signal);
       if (request.endIds.has(id)) {
         endId = [id];
-        yield* textOf(stop.push(text.flush()).text + stop.flush());
+        const rest = text.flush();
+        yield* partOf('reasoning', rest.reasoning);
+        yield* partOf('text', stop.push(rest.text).text + stop.flush());
         yield done('stop');
         return;
       }
       ids.push(id);
-      const piece = stop.push(text.push(id));
-      yield* textOf(piece.text);
+      const pushed = text.push(id);
+      yield* partOf('reasoning', pushed.reasoning);
+      const piece = stop.push(pushed.text);
+      yield* partOf('text', piece.text);
       if (piece.stopped) {
         yield done('stop');
         return;
@@ -109,8 +115,10 @@ export async function* answer(
       ahead = null;
     }
     if (overflow === 'error' && ids.length > room) throw windowFull(ids.length, window);
-    const rest = stop.push(text.flush());
-    yield* textOf(rest.stopped ? rest.text : rest.text + stop.flush());
+    const last = text.flush();
+    yield* partOf('reasoning', last.reasoning);
+    const rest = stop.push(last.text);
+    yield* partOf('text', rest.stopped ? rest.text : rest.text + stop.flush());
     yield done(rest.stopped ? 'stop' : 'length');
   } finally {
     // The buffers of steps still queued must come back before the next answer begins; why this one ended is known.
@@ -128,8 +136,8 @@ function pickedId(id: number): number {
   });
 }
 
-function* textOf(text: string): Generator<AnswerPart> {
-  if (text !== '') yield { kind: 'text', text };
+function* partOf(kind: 'text' | 'reasoning', text: string): Generator<AnswerPart> {
+  if (text !== '') yield { kind, text };
 }
 
 function promptTooLong(nPrompt: number, window: number): ContextError {

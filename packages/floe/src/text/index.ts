@@ -1,3 +1,4 @@
+export { answerText } from './answerText.ts';
 export { StreamingDetokenizer, type StreamingDetokenizerOptions } from './detokenizer.ts';
 export { ChatTemplate, type RenderOptions, tokenizeChat } from './template.ts';
 export type { Json, TemplateMessage, TemplateToolCall } from './templateMessages.ts';

@@ -2,33 +2,22 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { writeGguf } from '@floe/testkit/ggufWriter';
 import { type Oracle, openOracle } from '@floe/testkit/oracle';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { inProcessHost } from './template.testing.ts';
 import { ChatTemplate, tokenizeChat } from './template.ts';
 import { templateFamilies } from './templateFamilies.testing.ts';
+import { markers, markersGguf, tokenizerOf } from './templateMarkers.testing.ts';
 import type { TemplateMessage } from './templateMessages.ts';
-import { readVocabulary, uncutVocabulary } from './testFiles.ts';
+import { readVocabulary } from './testFiles.ts';
 import { createTokenizer, type Tokenizer } from './tokenizer.ts';
 
-const markers = [...new Set(templateFamilies.flatMap(({ bos, eos, specials }) => [bos, eos, ...specials]))];
 const temporary = mkdtempSync(join(tmpdir(), 'floe-templates-'));
 let tokenizer: Tokenizer;
 let llama: Oracle;
-/** One vocabulary has the markers of all families. */
 beforeAll(async () => {
-  const base = uncutVocabulary(
-    templateFamilies.map(({ expected }) => expected.replace(/<[^>]*>|\[\/?[A-Z_]+\]|\|\|\|\w+\|\|\|/g, '')),
-    500,
-    'llama-bpe',
-  );
-  const pieces = base['tokenizer.ggml.tokens'] as readonly string[];
-  const tokens = [...pieces, ...markers];
-  const types = Int32Array.from(tokens, (_, id) => (id < pieces.length ? 1 : 3));
   const path = join(temporary, 'markers.gguf');
-  const metadata = { ...base, 'tokenizer.ggml.tokens': tokens, 'tokenizer.ggml.token_type': types };
-  writeFileSync(path, writeGguf({ metadata: { ...metadata, 'tokenizer.ggml.add_bos_token': false }, tensors: [] }));
+  writeFileSync(path, markersGguf());
   tokenizer = createTokenizer(await readVocabulary(path));
   llama = await openOracle(path, { vocabOnly: true });
 });
@@ -40,13 +29,9 @@ afterAll(async () => {
 /** The fifth of November 2026, at noon of wherever this runs. */
 const host = inProcessHost(new Date(2026, 10, 5, 12).getTime());
 
-describe.each(templateFamilies)('$name', ({ template, bos, eos, messages, tools, expected }) => {
-  const make = () => {
-    const { vocabulary } = tokenizer;
-    const [bosId, eosId] = [vocabulary.tokens.indexOf(bos), vocabulary.tokens.indexOf(eos)];
-    const own: Tokenizer = { ...tokenizer, vocabulary: { ...vocabulary, bosId, eosId, chatTemplate: template } };
-    return ChatTemplate.of(own, host)!;
-  };
+describe.each(templateFamilies)('$name', (family) => {
+  const { eos, messages, tools, expected } = family;
+  const make = () => ChatTemplate.of(tokenizerOf(family, tokenizer), host)!;
   const options = tools ? { tools } : {};
 
   it('is written as its model wants it, with llama.cpp’s ids', async () => {

@@ -2,6 +2,7 @@
  * Chat templates of the model families, with what each writes for a conversation: by hand, from what the models' cards
  * say. The templates are shortened to what the conversation touches; Qwen 3's is read whole from a package.
  */
+
 import { qwen3ChatTemplate } from '@floe/testkit/realVocabularies';
 import type { Json, TemplateMessage } from './templateMessages.ts';
 
@@ -42,6 +43,7 @@ const tool = {
     parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
   },
 };
+const small = { type: 'function', function: { name: 'f' } };
 const TOOL =
   '{"type": "function", "function": {"name": "weather", "description": "The weather of a city.", "parameters": ' +
   '{"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}';
@@ -142,10 +144,10 @@ export const templateFamilies: readonly TemplateFamily[] = [
       '{{- "<|start_header_id|>ipython<|end_header_id|>\\n\\n" }}{{- message.content }}{{- "<|eot_id|>" }}{%- endif %}{%- endfor %}' +
       '{%- if add_generation_prompt %}{{- "<|start_header_id|>assistant<|end_header_id|>\\n\\n" }}{%- endif %}',
     ...{ bos: '<|begin_of_text|>', eos: '<|eot_id|>', specials: ['<|start_header_id|>', '<|end_header_id|>'] },
-    ...{ messages: withCall, tools: [{ type: 'function' }] },
+    ...{ messages: withCall, tools: [small] },
     expected:
       '<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nEnvironment: ipython\nToday Date: 05 Nov 2026\n\n' +
-      '{\n    "type": "function"\n}\n\nBe brief.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nWeather in Paris?<|eot_id|>' +
+      '{\n    "type": "function",\n    "function": {\n        "name": "f"\n    }\n}\n\nBe brief.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nWeather in Paris?<|eot_id|>' +
       '<|start_header_id|>assistant<|end_header_id|>\n\n{"name": "weather", "parameters": {"city": "Paris", "n": 2}}<|eot_id|>' +
       '<|start_header_id|>ipython<|end_header_id|>\n\n{"t": 21}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n',
   },
@@ -202,10 +204,10 @@ export const templateFamilies: readonly TemplateFamily[] = [
     ...{ bos: '<|end_of_text|>', eos: '<|end_of_text|>', specials: ['<|start_of_role|>', '<|end_of_role|>'] },
     ...{
       messages: [system, ask, { role: 'assistant', content: '<|tool_call|>x' }, answer],
-      tools: [{ type: 'function' }],
+      tools: [small],
     },
     expected:
-      '<|start_of_role|>tools<|end_of_role|>{\n    "type": "function"\n}<|end_of_text|>\n<|start_of_role|>system<|end_of_role|>Be brief.<|end_of_text|>\n' +
+      '<|start_of_role|>tools<|end_of_role|>{\n    "type": "function",\n    "function": {\n        "name": "f"\n    }\n}<|end_of_text|>\n<|start_of_role|>system<|end_of_role|>Be brief.<|end_of_text|>\n' +
       '<|start_of_role|>user<|end_of_role|>Weather in Paris?<|end_of_text|>\n<|start_of_role|>assistant<|end_of_role|><|tool_call|>x<|end_of_text|>\n' +
       '<|start_of_role|>tool_response<|end_of_role|>{"t": 21}<|end_of_text|>\n<|start_of_role|>assistant<|end_of_role|>',
   },

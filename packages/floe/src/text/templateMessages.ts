@@ -6,13 +6,14 @@ export type Json = string | number | boolean | null | readonly Json[] | { readon
 
 /** A message of a conversation, as templates know it. */
 export interface TemplateMessage {
-  readonly role: string;
+  readonly role: 'system' | 'user' | 'assistant' | 'tool' | (string & {});
   /** Null where an assistant only calls tools. */
   readonly content: string | null;
   /** What an assistant thought before it answered. */
   readonly reasoning_content?: string;
   readonly tool_calls?: readonly TemplateToolCall[];
-  /** Of a tool's answer: the call's, and the tool's name. */
+  /** What an assistant called. */
+  /** Of a tool's answer: the call's id, and the tool's name. */
   readonly tool_call_id?: string;
   readonly name?: string;
 }
