@@ -16,27 +16,27 @@ declare module '#shaders/argmax.wgsl' {
 }
 
 declare module '#shaders/attentionCooperative.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ places: 'read'; blockTable: 'read'; q: 'read'; y: 'readWrite' }, { nTokens: 'u32'; nHeads: 'u32'; nKvHeads: 'u32'; qStride: 'u32'; yStride: 'u32'; window: 'u32'; nSinks: 'u32'; fixedBlocks: 'u32'; tableBlocks: 'u32'; nSplits: 'u32'; scale: 'f32'; softCap: 'f32'; stage: 'u32' }, never, 'kv' | 'sinkLogits'>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ places: 'read'; blockTable: 'read'; q: 'read'; y: 'readWrite' }, { nTokens: 'u32'; nHeads: 'u32'; nKvHeads: 'u32'; qStride: 'u32'; yStride: 'u32'; window: 'u32'; nSinks: 'u32'; fixedBlocks: 'u32'; tableBlocks: 'u32'; nSplits: 'u32'; scale: 'f32'; softCap: 'f32'; lastKey: 'u32'; stage: 'u32' }, never, 'kv' | 'sinkLogits'>;
   export default shader;
 }
 
 declare module '#shaders/attentionMerge.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ places: 'read'; blockTable: 'read'; q: 'read'; partials: 'read'; y: 'readWrite' }, { nTokens: 'u32'; nHeads: 'u32'; nKvHeads: 'u32'; qStride: 'u32'; yStride: 'u32'; window: 'u32'; nSinks: 'u32'; fixedBlocks: 'u32'; tableBlocks: 'u32'; nSplits: 'u32'; scale: 'f32'; softCap: 'f32'; stage: 'u32' }, never, 'kv' | 'sinkLogits'>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ places: 'read'; blockTable: 'read'; q: 'read'; partials: 'read'; y: 'readWrite' }, { nTokens: 'u32'; nHeads: 'u32'; nKvHeads: 'u32'; qStride: 'u32'; yStride: 'u32'; window: 'u32'; nSinks: 'u32'; fixedBlocks: 'u32'; tableBlocks: 'u32'; nSplits: 'u32'; scale: 'f32'; softCap: 'f32'; lastKey: 'u32'; stage: 'u32' }, never, 'kv' | 'sinkLogits'>;
   export default shader;
 }
 
 declare module '#shaders/attentionSplitCooperative.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ places: 'read'; blockTable: 'read'; q: 'read'; partials: 'readWrite' }, { nTokens: 'u32'; nHeads: 'u32'; nKvHeads: 'u32'; qStride: 'u32'; yStride: 'u32'; window: 'u32'; nSinks: 'u32'; fixedBlocks: 'u32'; tableBlocks: 'u32'; nSplits: 'u32'; scale: 'f32'; softCap: 'f32'; stage: 'u32' }, never, 'kv'>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ places: 'read'; blockTable: 'read'; q: 'read'; partials: 'readWrite' }, { nTokens: 'u32'; nHeads: 'u32'; nKvHeads: 'u32'; qStride: 'u32'; yStride: 'u32'; window: 'u32'; nSinks: 'u32'; fixedBlocks: 'u32'; tableBlocks: 'u32'; nSplits: 'u32'; scale: 'f32'; softCap: 'f32'; lastKey: 'u32'; stage: 'u32' }, never, 'kv'>;
   export default shader;
 }
 
 declare module '#shaders/attentionSplitThread.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ places: 'read'; blockTable: 'read'; q: 'read'; partials: 'readWrite' }, { nTokens: 'u32'; nHeads: 'u32'; nKvHeads: 'u32'; qStride: 'u32'; yStride: 'u32'; window: 'u32'; nSinks: 'u32'; fixedBlocks: 'u32'; tableBlocks: 'u32'; nSplits: 'u32'; scale: 'f32'; softCap: 'f32'; stage: 'u32' }, never, 'kv'>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ places: 'read'; blockTable: 'read'; q: 'read'; partials: 'readWrite' }, { nTokens: 'u32'; nHeads: 'u32'; nKvHeads: 'u32'; qStride: 'u32'; yStride: 'u32'; window: 'u32'; nSinks: 'u32'; fixedBlocks: 'u32'; tableBlocks: 'u32'; nSplits: 'u32'; scale: 'f32'; softCap: 'f32'; lastKey: 'u32'; stage: 'u32' }, never, 'kv'>;
   export default shader;
 }
 
 declare module '#shaders/attentionThread.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ places: 'read'; blockTable: 'read'; q: 'read'; y: 'readWrite' }, { nTokens: 'u32'; nHeads: 'u32'; nKvHeads: 'u32'; qStride: 'u32'; yStride: 'u32'; window: 'u32'; nSinks: 'u32'; fixedBlocks: 'u32'; tableBlocks: 'u32'; nSplits: 'u32'; scale: 'f32'; softCap: 'f32'; stage: 'u32' }, never, 'kv' | 'sinkLogits'>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ places: 'read'; blockTable: 'read'; q: 'read'; y: 'readWrite' }, { nTokens: 'u32'; nHeads: 'u32'; nKvHeads: 'u32'; qStride: 'u32'; yStride: 'u32'; window: 'u32'; nSinks: 'u32'; fixedBlocks: 'u32'; tableBlocks: 'u32'; nSplits: 'u32'; scale: 'f32'; softCap: 'f32'; lastKey: 'u32'; stage: 'u32' }, never, 'kv' | 'sinkLogits'>;
   export default shader;
 }
 

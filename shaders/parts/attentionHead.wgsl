@@ -12,6 +12,7 @@ struct Params {
   nSplits: u32,       // of a row of `partials`; 1 where there are none
   scale: f32,
   softCap: f32,       // 0: none
+  lastKey: u32,       // of a text whose tokens see ahead, the last position; 0: a query's own is the last it sees
   stage: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -32,11 +33,12 @@ struct Run { token: u32, count: u32, head: u32, kvHead: u32, position: u32, tabl
 struct Split { first: u32, sinksEnd: u32, recents: u32, end: u32 }
 
 fn firstRecent(position: u32) -> u32 { return select(position + 1u + params.nSinks - params.window, 0u, position < params.window); }
+fn lastSeen(position: u32) -> u32 { return max(position, params.lastKey); }
 fn sees(position: u32, key: u32) -> bool {
-  return key <= position && (key < params.nSinks || key >= firstRecent(position));
+  return key <= lastSeen(position) && (key < params.nSinks || key >= firstRecent(position));
 }
 fn splitAt(run: Run, split: u32) -> Split {
-  let first = split * SPLIT; let end = min(first + SPLIT, run.position + run.count);
+  let first = split * SPLIT; let end = min(first + SPLIT, lastSeen(run.position + run.count - 1u) + 1u);
   let recents = max(first, max(params.nSinks, firstRecent(run.position)));
   return Split(first, min(end, max(first, params.nSinks)), min(recents, end), end);
 }
@@ -48,7 +50,7 @@ fn splitOf(position: u32, i: u32) -> u32 {
 }
 fn splitCount(position: u32, last: u32) -> u32 {
   let behind = max(nSinkSplits(), firstRecent(position) / SPLIT);
-  let all = last / SPLIT + 1u;
+  let all = lastSeen(last) / SPLIT + 1u;
   return min(all, nSinkSplits() + all - min(all, behind));
 }
 // The run that begins with `token`, of at most `end` - `token` tokens.

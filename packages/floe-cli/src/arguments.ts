@@ -57,6 +57,11 @@ export function numberOption(
   throw new UsageError(`${option} is \`${text}\`.`, `Give a ${whole ? 'whole number' : 'number'} ${range}.`);
 }
 
+/** The ids of an option: `1,2,3`. */
+export function idList(option: string, text: string): number[] {
+  return text.split(',').map((id) => numberOption(`An id in ${option}`, id, { min: 0 })!);
+}
+
 /** Options of sampling, for `run` and `chat`. */
 export const samplingOptions = {
   'max-tokens': { type: 'string' },

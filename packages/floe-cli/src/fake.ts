@@ -1,5 +1,5 @@
 /** For tests: a terminal without a process, and a model that always answers `SELECT 1;`. */
-import type { ChatCompletionChunk, CompletionRequest, LoadNotice, LoadPlan, Model } from 'floe/node';
+import type { ChatCompletionChunk, CompletionRequest, EmbeddingsRequest, LoadNotice, LoadPlan, Model } from 'floe/node';
 import type { Context } from './command.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -13,7 +13,7 @@ export interface FakeOptions {
   readonly lines?: readonly string[];
   /** Thrown by every call of the runtime, or by `failAt` only. */
   readonly failure?: Error;
-  readonly failAt?: 'chat';
+  readonly failAt?: 'chat' | 'embeddings';
   /** Pieces of the trace a load gives, where one is wanted. */
   readonly trace?: readonly string[];
   /** In a layer; 0 for a model without. Default 8. */
@@ -164,6 +164,17 @@ function fakeModel(options: FakeOptions, calls: Call[], interrupt: AbortControll
     completions: { create: create('completions') },
     tokenize: async (text: string, asked?: { addSpecial?: boolean }) =>
       asked?.addSpecial && bos !== undefined ? [bos, ...codePoints(text)] : codePoints(text),
+    embeddings: {
+      create: async (request: EmbeddingsRequest) => {
+        const { signal: _, ...asked } = request;
+        calls.push(['embeddings', asked]);
+        if (options.failAt === 'embeddings' && options.failure) throw options.failure;
+        return {
+          data: [{ object: 'embedding', index: 0, embedding: [0.6, -0.8] }],
+          usage: { prompt_tokens: 4, total_tokens: 4 },
+        };
+      },
+    },
     logprobs: async (ids: readonly number[], asked: { top: number }) => {
       calls.push(['logprobs', ids, asked]);
       // Every id is as likely as any other.

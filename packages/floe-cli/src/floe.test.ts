@@ -46,6 +46,9 @@ describe('floe', () => {
     ['less than no run-ahead', ['run', model, '-p', 'x', '--run-ahead=-1'], '--run-ahead is `-1`.'],
     ['a rate of nothing', ['plan', model, '--storage-rate', '0'], '--storage-rate is `0`.'],
     ['a trace that has no place', ['run', model, '-p', 'x', '--trace', '/no/such/x.trace'], "can't be written"],
+    ['nothing to embed', ['embed', model], '`floe embed` needs a TEXT.'],
+    ['a text beside ids', ['embed', model, 'x', '--ids', '1'], 'has no use for `x`'],
+    ['ids to embed that are none', ['embed', model, '--ids', '1,x'], 'An id in --ids is `x`.'],
     ['ids that are none', ['logprobs', model, '--ids', '1,,2'], 'An id in --ids is ``.'],
   ])('refuses %s before anything is loaded', async (_, args, message) => {
     const { status, err, out, calls } = await type(args);
@@ -71,6 +74,29 @@ describe('floe', () => {
         details: { sizeBytes: 9 },
       },
     });
+  });
+});
+
+describe('floe embed', () => {
+  it('prints the vector of a text, its values on a line', async () => {
+    const { status, out, err, calls } = await type(['embed', model, 'a red apple']);
+    expect({ status, out: out(), err: err() }).toEqual({ status: 0, out: '0.6 -0.8\n', err: '' });
+    expect(calls.slice(1)).toEqual([['embeddings', { input: 'a red apple' }], ['unload']]);
+  });
+  it('takes ids, and answers a script with JSON', async () => {
+    const { out, calls } = await type(['embed', model, '--ids=2,5,3', '--dimensions', '2', '--json']);
+    const usage = { prompt_tokens: 4, total_tokens: 4 };
+    expect(JSON.parse(out())).toEqual({ embedding: [0.6, -0.8], dimensions: 2, usage });
+    expect(calls[1]).toEqual(['embeddings', { input: [2, 5, 3], dimensions: 2 }]);
+  });
+  it('tells what a model that writes has to say of it, and unloads', async () => {
+    const failure = Object.assign(new Error('It writes.'), { code: 'request/unsupported', remedy: 'Load another.' });
+    const { status, err, calls } = await type(['embed', model, 'x'], { failure, failAt: 'embeddings' });
+    expect({ status, err: err() }).toEqual({
+      status: 1,
+      err: 'error request/unsupported: It writes.\nLoad another.\n',
+    });
+    expect(calls.at(-1)).toEqual(['unload']);
   });
 });
 

@@ -2,6 +2,7 @@
 
 import type { Command, Context } from './command.ts';
 import { chat } from './commands/chat.ts';
+import { embed } from './commands/embed.ts';
 import { inspect } from './commands/inspect.ts';
 import { logprobs } from './commands/logprobs.ts';
 import { perplexity } from './commands/perplexity.ts';
@@ -11,7 +12,7 @@ import { tokenize } from './commands/tokenize.ts';
 import { forPeople, forScripts, UsageError } from './failure.ts';
 
 /** Every command, in the order of the help. A new one is a file and a line here. */
-export const commands: readonly Command[] = [run, chat, plan, inspect, tokenize, logprobs, perplexity];
+export const commands: readonly Command[] = [run, chat, embed, plan, inspect, tokenize, logprobs, perplexity];
 
 /** Runs `floe` with the given arguments; returns the exit status. */
 export async function floe(args: readonly string[], context: Context): Promise<number> {

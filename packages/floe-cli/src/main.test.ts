@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { testData } from '@floe/testkit/data';
 import { startFaultServer } from '@floe/testkit/faultServer';
 import { openOracle } from '@floe/testkit/oracle';
+import { randomModel } from '@floe/testkit/randomModel';
 import { afterAll, describe, expect, it } from 'vitest';
 
 /** A software adapter compiles every kernel anew in each process, and the other tests want the same two cores. */
@@ -101,6 +102,24 @@ describe('floe tokenize and logprobs', { timeout: TIMEOUT_MS }, () => {
     ]);
     expect(JSON.parse(as.out)[0]).toHaveLength(1);
     expect(JSON.parse(text.out)[0].length).toBeGreaterThan(1);
+  });
+});
+
+describe('floe embed', { timeout: TIMEOUT_MS }, () => {
+  it('prints the vector that llama.cpp makes', async () => {
+    const path = join(folder, 'bert.gguf');
+    const dims = { nLayers: 1, modelDim: 64, nHeads: 4, nKvHeads: 4, ffDim: 96, nVocab: 320 };
+    writeFileSync(path, randomModel({ ...dims, architecture: 'bert', type: 'F32', seed: 3 }));
+    const ids = [2, 17, 203, 40, 3];
+    const { status, out } = await floe(['embed', path, '--ids', ids.join(','), '--json']);
+    expect(status).toBe(0);
+    const { embedding, usage } = JSON.parse(out) as { embedding: number[]; usage: { prompt_tokens: number } };
+    expect(usage.prompt_tokens).toBe(ids.length);
+    const oracle = await openOracle(path, { vectors: true });
+    const theirs = await oracle.vector(ids);
+    await oracle.close();
+    const product = embedding.reduce((sum, value, i) => sum + value * theirs[i]!, 0);
+    expect(product / Math.hypot(...theirs)).toBeGreaterThanOrEqual(0.9999);
   });
 });
 

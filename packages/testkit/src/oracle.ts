@@ -13,12 +13,16 @@ export interface Oracle {
   /** Without BOS. `special`: texts of control tokens become those tokens. */
   readonly tokenize: (text: string, options?: { readonly special?: boolean }) => number[];
   readonly detokenize: (ids: readonly number[], options?: { readonly special?: boolean }) => string;
+  /** The vector of a text by the file's pooling; the file must have been opened for that. */
+  readonly vector: (ids: readonly number[]) => Promise<Float64Array>;
   readonly close: () => Promise<void>;
 }
 
 export interface OracleOptions {
   /** Tokenizer only: the file may have no tensors. */
   readonly vocabOnly?: boolean;
+  /** For vectors of texts, and nothing else. */
+  readonly vectors?: boolean;
   /** Longest `ids`; default 512. */
   readonly nCtx?: number;
 }
@@ -26,7 +30,10 @@ export interface OracleOptions {
 let engine: Promise<Llama> | undefined;
 
 /** Opens a GGUF file with llama.cpp. Weights that are quantized are multiplied with quantized activations there. */
-export async function openOracle(path: string, { vocabOnly = false, nCtx = 512 }: OracleOptions = {}): Promise<Oracle> {
+export async function openOracle(
+  path: string,
+  { vocabOnly = false, vectors = false, nCtx = 512 }: OracleOptions = {},
+): Promise<Oracle> {
   engine ??= getLlama({
     gpu: false,
     build: 'never',
@@ -41,16 +48,21 @@ export async function openOracle(path: string, { vocabOnly = false, nCtx = 512 }
   llama.logLevel = vocabOnly ? LlamaLogLevel.disabled : LlamaLogLevel.error;
   const model = await llama.loadModel({ modelPath: path, vocabOnly, gpuLayers: 0 });
   llama.logLevel = LlamaLogLevel.error;
-  const context = vocabOnly
-    ? null
-    : await model.createContext({
-        contextSize: nCtx,
-        batchSize: nCtx,
-        threads: 1,
-        flashAttention: false,
-        experimentalKvCacheKeyType: 'F32',
-        experimentalKvCacheValueType: 'F32',
-      });
+  const context =
+    vocabOnly || vectors
+      ? null
+      : await model.createContext({
+          contextSize: nCtx,
+          batchSize: nCtx,
+          threads: 1,
+          flashAttention: false,
+          experimentalKvCacheKeyType: 'F32',
+          experimentalKvCacheValueType: 'F32',
+        });
+  // A token more than the longest text, which it would refuse.
+  const encoder = vectors
+    ? await model.createEmbeddingContext({ contextSize: nCtx + 1, batchSize: nCtx + 1, threads: 1 })
+    : null;
   const sequence = context?.getSequence();
   const toTokens = (ids: readonly number[]) => ids as readonly Token[];
 
@@ -84,7 +96,15 @@ export async function openOracle(path: string, { vocabOnly = false, nCtx = 512 }
     },
     tokenize: (text, { special = false } = {}) => model.tokenize(text, special),
     detokenize: (ids, { special = false } = {}) => model.detokenize(toTokens(ids), special),
+    async vector(ids) {
+      if (!encoder) throw new Error(`${path} was not opened for vectors`);
+      // It would add what is missing, and compare another text.
+      if (encoder.calculateInputLength([...toTokens(ids)]) !== ids.length) throw new Error('the ids lack CLS or SEP');
+      const { vector } = await encoder.getEmbeddingFor([...toTokens(ids)]);
+      return Float64Array.from(vector);
+    },
     async close() {
+      await encoder?.dispose();
       await context?.dispose();
       await model.dispose();
     },

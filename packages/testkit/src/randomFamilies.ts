@@ -1,6 +1,7 @@
 /** What tells the families of random models apart: tensors they have beside or in place of Llama's, and metadata. */
 import type { MetadataInput } from './ggufWriter.ts';
 import type { RandomModelOptions } from './randomModel.ts';
+import type { TokenizerKind } from './randomTokenizer.ts';
 
 export interface Family {
   /** In place of the architecture in the model's name. */
@@ -30,6 +31,9 @@ export interface Family {
   /** Whether an expert's width has a key of its own. */
   readonly expertLength?: 'own';
   readonly tied?: boolean;
+  /** Of texts' vectors: norms of the stream with a branch in it, and none before; biases of matrices, or a gate. */
+  readonly encoder?: 'biased' | 'gated';
+  readonly tokenizer?: TokenizerKind;
   readonly metadata?: (options: RandomModelOptions) => Record<string, MetadataInput>;
 }
 
@@ -42,11 +46,14 @@ export interface LatentDims {
 
 const qkv = ['attn_q', 'attn_k', 'attn_v'];
 const latent: LatentDims = { queryRank: 32, rank: 64, plainDim: 32, valueDim: 32 };
+const encoderMetadata = () => ({ 'attention.causal': false, pooling_type: 1 });
 const ffDim = ({ ffDim, modelDim }: RandomModelOptions) => ffDim ?? 2 * modelDim;
 
 /** Numbers that a model would be trained with are chosen so that leaving them out shows. */
 export const families = {
   arctic: { beside: 'mlp' },
+  bert: { encoder: 'biased', layerNorm: true, tokenizer: 'bert', metadata: encoderMetadata },
+  'nomic-bert': { encoder: 'gated', layerNorm: true, tokenizer: 'bert', metadata: encoderMetadata },
   llama: {},
   dbrx: {
     fused: true,

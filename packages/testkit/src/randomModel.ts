@@ -1,5 +1,6 @@
 import type { FormatName } from '../../floe/src/quant/index.ts';
 import { type MetadataInput, type TensorInput, writeGguf } from './ggufWriter.ts';
+import { encoderTensors, N_TYPES } from './randomEncoder.ts';
 import { type Family, type FamilyName, families } from './randomFamilies.ts';
 import { type TensorMaker, tensorMaker } from './randomTensors.ts';
 import { randomTokenizer } from './randomTokenizer.ts';
@@ -95,7 +96,8 @@ function randomMetadata(options: RandomModelOptions): Record<string, MetadataInp
     'general.file_type': FILE_TYPES[options.type],
     'general.quantization_version': 2,
     ...Object.fromEntries(Object.entries(hyperparameters).map(([key, value]) => [`${architecture}.${key}`, value])),
-    ...randomTokenizer(options.nVocab),
+    ...randomTokenizer(options.nVocab, family.tokenizer),
+    ...(family.encoder ? { 'tokenizer.ggml.token_type_count': N_TYPES } : {}),
   };
 }
 
@@ -104,6 +106,7 @@ function randomTensors(options: RandomModelOptions): TensorInput[] {
   const family: Family = families[architecture];
   const tied = options.tied ?? family.tied ?? false;
   const make = tensorMaker(options.type, seeded(options.seed), options.types);
+  if (family.encoder) return encoderTensors(make, options, family.encoder);
   const nPairs = (options.ropeDim ?? headDimOf(options)) / 2;
   const tensors = [
     // Tied, the embedding's deviation is the output matrix's; the first norm undoes that.

@@ -1,4 +1,4 @@
-import { numberOption, parse, readInput, utf8 } from '../arguments.ts';
+import { idList, numberOption, parse, readInput, utf8 } from '../arguments.ts';
 import { pagingLoad, pagingOptions, pagingUsage } from '../budget.ts';
 import type { Command } from '../command.ts';
 import { UsageError } from '../failure.ts';
@@ -52,13 +52,10 @@ async function idsOf(list: string | undefined, file: string | undefined): Promis
   if (text === undefined || text.trim() === '') {
     throw new UsageError('`floe logprobs` needs token ids.', 'Give them with --ids 1,2,3; `floe tokenize` makes them.');
   }
-  const option = file === undefined ? '--ids' : '--ids-file';
-  const parts =
-    file === undefined
-      ? text.split(',')
-      : text
-          .replace(/^\s*\[|\]\s*$/g, '')
-          .trim()
-          .split(/\s*,\s*|\s+/);
-  return parts.map((id) => numberOption(`An id in ${option}`, id, { min: 0 })!);
+  if (file === undefined) return idList('--ids', text);
+  const parts = text
+    .replace(/^\s*\[|\]\s*$/g, '')
+    .trim()
+    .split(/\s*,\s*|\s+/);
+  return parts.map((id) => numberOption('An id in --ids-file', id, { min: 0 })!);
 }

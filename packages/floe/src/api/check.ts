@@ -73,6 +73,22 @@ function whole(request: CompletionRequest, key: NumberKey, min: number, max: num
   return value;
 }
 
+/** Of a call that writes, on a model that was made for vectors. */
+export function onlyEmbeds(name: string): RequestError {
+  return new RequestError('request/unsupported', `${name} makes vectors of texts, and writes none.`, {
+    remedy: 'Call `model.embeddings.create({ input })`, or load a language model.',
+    details: { model: name },
+  });
+}
+
+/** Of the contrary. */
+export function onlyWrites(name: string): RequestError {
+  return new RequestError('request/unsupported', `${name} makes no vectors of texts: its file names no pooling.`, {
+    remedy: 'Load an embedding model, Arctic Embed for one, or call `model.chat.completions.create({ messages })`.',
+    details: { model: name },
+  });
+}
+
 export function invalid(argument: string, found: string, expected: string): RequestError {
   return new RequestError('request/invalid', `\`${argument}\` is ${found}; it should be ${expected}.`, {
     remedy: 'Correct the argument.',

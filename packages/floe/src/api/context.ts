@@ -2,7 +2,16 @@
 import type { Host } from '../host/index.ts';
 import { type KvFormatName, kvBlockBytes } from '../kernels/index.ts';
 import { kvBytes, kvGeometry } from '../kv/index.ts';
-import { type ContextPlan, DEFAULT_SINKS, kvWindow, type ModelPlan, type Overflow, stepSizes } from '../model/index.ts';
+import {
+  type ContextPlan,
+  DEFAULT_SINKS,
+  kvShape,
+  kvWindow,
+  type ModelPlan,
+  type Overflow,
+  stepSizes,
+} from '../model/index.ts';
+import { rowStride } from '../quant/index.ts';
 import { GPU_SHARE, UNKNOWN_MEMORY_BYTES } from './budget.ts';
 import { invalid } from './check.ts';
 import type { ContextInfo, LoadOptions } from './types.ts';
@@ -39,6 +48,7 @@ export function contextOf(
   const bytes = budget.kvBytes ?? (host.memoryBytes ?? UNKNOWN_MEMORY_BYTES) * GPU_SHARE * KV_SHARE;
   if (!(bytes > 0)) throw invalid('budget.kvBytes', String(bytes), 'a number of bytes above 0');
   const asked = context.window ?? contextLength;
+  if (plan.description.pooling) return textContextOf(plan, asked, kv, bytes);
   if (asked !== undefined) checkWindow(context.window === undefined ? 'contextLength' : 'context.window', asked);
   if (nSinks + 2 > nCtxTrain) throw invalid('context.sinks', String(nSinks), `at most ${nCtxTrain - 2}`);
   const wanted = { window: asked ?? nCtxTrain, nSinks, overflow };
@@ -57,16 +67,37 @@ export function contextOf(
   }
 }
 
+/** Of a model of texts' vectors: the longest text. Nothing slides; what is longer is refused. */
+function textContextOf(
+  plan: ModelPlan,
+  asked: number | undefined,
+  kv: KvFormatName = 'F32',
+  bytes: number,
+): LoadedContext {
+  const { nCtxTrain } = plan.shape;
+  const wanted = { window: asked ?? nCtxTrain, nSinks: 0, overflow: 'error', kv } as const;
+  if (asked !== undefined) {
+    if (!Number.isInteger(asked) || asked < 1 || asked > nCtxTrain) {
+      throw invalid('context.window', String(asked), `a whole number from 1 to ${nCtxTrain}`);
+    }
+    return { ...wanted, limitedBy: 'asked' };
+  }
+  if (bytesOf(plan, wanted) <= bytes && isBindable(plan, wanted)) return { ...wanted, limitedBy: 'trained' };
+  return { ...wanted, window: longestWindow(plan, wanted, bytes), limitedBy: 'memory' };
+}
+
 function windowOf(plan: ModelPlan, context: ContextPlan) {
   return kvWindow(context, stepSizes(plan, context).chunkTokens);
 }
 
 function bytesOf(plan: ModelPlan, context: ContextPlan): number {
-  return kvBytes(plan.shape, context.kv, windowOf(plan, context));
+  return kvBytes(kvShape(plan), context.kv, windowOf(plan, context));
 }
 
 function isBindable(plan: ModelPlan, context: ContextPlan): boolean {
-  return kvGeometry(windowOf(plan, context)).tableBlocks * kvBlockBytes(context.kv, plan.shape) <= BINDABLE_BYTES;
+  const keysBytes = kvGeometry(windowOf(plan, context)).tableBlocks * kvBlockBytes(context.kv, plan.shape);
+  const textBytes = plan.description.pooling ? context.window * rowStride(plan.shape.modelDim) * 4 : 0;
+  return Math.max(keysBytes, textBytes) <= BINDABLE_BYTES;
 }
 
 /** The longest window whose keys and values fit, by halving what is in doubt; the shortest there is if none does. */

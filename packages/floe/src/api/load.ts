@@ -1,6 +1,6 @@
 import { orAborted, TextError } from '../errors/index.ts';
 import { checkSlots, type ExpertCache } from '../experts/index.ts';
-import { Runner, type Schedule } from '../generate/index.ts';
+import { Encoder, Runner, type Schedule } from '../generate/index.ts';
 import { type Gguf, readGguf } from '../gguf/index.ts';
 import { type Device, type DeviceOptions, openDevice } from '../gpu/index.ts';
 import type { Host } from '../host/index.ts';
@@ -16,6 +16,7 @@ import { type LateOptions, type ModelSource, type OpenedWeights, openWeights } f
 import { ChatTemplate, createTokenizer, type Tokenizer, vocabularyFromMetadata } from '../text/index.ts';
 import { type DividedMemory, divideMemory } from './budget.ts';
 import { contextOf, type LoadedContext } from './context.ts';
+import { LocalEmbedder } from './embedder.ts';
 import { ExpertWatch } from './experts.ts';
 import { fetchOptions } from './fetchOptions.ts';
 import { LocalModel } from './model.ts';
@@ -107,7 +108,7 @@ async function makeReady(
 ): Promise<{ readonly model: Model; readonly experts: ExpertCache | null }> {
   const { signal } = options;
   const { weights } = opened;
-  const { placed, runner } = await device.checked(async () => {
+  const { placed, engine } = await device.checked(async () => {
     const onProgress = (loaded: number, total: number) =>
       progress({ phase: 'upload', loaded, total, notices: weights.notices });
     const placed = await placeModel(device, plan, weights, {
@@ -118,26 +119,32 @@ async function makeReady(
       ...options.placing,
     });
     const prefetch = options.paging?.prefetch ?? true;
-    return { placed, runner: new Runner(device, placed, context, host.clock, scheduleOf(options), prefetch) };
+    const engine = plan.description.pooling
+      ? new Encoder(device, placed, context)
+      : new Runner(device, placed, context, host.clock, scheduleOf(options), prefetch);
+    return { placed, engine };
   });
   const { compiled } = device.pipelines;
   device.pipelines.onCompiled = () => progress({ phase: 'compile', loaded: compiled.done, total: compiled.asked });
-  await orAborted(runner.warmUp(), signal);
+  await orAborted(engine.warmUp(), signal);
   device.pipelines.onCompiled = () => {};
   device.throwIfFailed();
   const template = ChatTemplate.of(tokenizer, host);
   const info = infoOf(opened, plan, context, template !== null, device, memory.notices);
+  const common = { device, placed, tokenizer, weights, info };
+  if (engine instanceof Encoder) return { model: new LocalEmbedder({ ...common, encoder: engine }), experts: null };
+  const runner = engine;
   if (placed.experts) runner.decoder.dropBelow = options.paging?.dropBelow ?? 0;
   const watch = placed.experts && new ExpertWatch(runner, placed.experts, host.clock, options.onExperts);
   if (options.onTrace) recordTrace(runner, info.name, options.onTrace);
-  const model = new LocalModel({ host, device, placed, runner, tokenizer, template, weights, info, watch });
+  const model = new LocalModel({ ...common, host, runner, template, watch });
   return { model, experts: placed.experts };
 }
 
-/** Each row of the embedding is a token's, or an id could be sampled that nobody can read. */
-function checkVocabulary({ vocabulary }: Tokenizer, { nVocab }: ModelPlan): void {
+/** Each row of the embedding is a token's, or an id could be sampled that nobody can read. Where none is, there may be more rows. */
+function checkVocabulary({ vocabulary }: Tokenizer, { nVocab, description }: ModelPlan): void {
   const nTokens = vocabulary.tokens.length;
-  if (nTokens === nVocab) return;
+  if (nTokens === nVocab || (description.pooling && nTokens < nVocab)) return;
   throw new TextError('text/vocabulary', `The vocabulary has ${nTokens} tokens; the embedding has ${nVocab} rows.`, {
     remedy: 'Metadata and tensors of this file contradict each other. Convert or download the model again.',
     details: { nTokens, nVocab },
@@ -184,7 +191,8 @@ function infoOf(
   notices: readonly LoadNotice[],
 ): ModelInfo {
   const { header, weights } = opened;
-  const { nLayers, nExperts, nExpertsUsed, nCtxTrain } = plan.shape;
+  const { nLayers, nExperts, nExpertsUsed, nCtxTrain, modelDim } = plan.shape;
+  const { pooling } = plan.description;
   return {
     name: header.metadata.optionalString('general.name') ?? opened.name,
     architecture: header.architecture,
@@ -205,6 +213,7 @@ function infoOf(
     quantization: dominantFormat(plan),
     fileBytes: opened.fileBytes,
     hasChatTemplate,
+    embeddings: pooling && { dimensions: modelDim, pooling },
     adapter: { description, software },
     loadedFrom: opened.from,
     notices: [...weights.notices, ...notices],

@@ -84,6 +84,14 @@ describe('chat.completions', () => {
     expect(fresh.choices[0].ids).toEqual(second.choices[0].ids);
   });
 
+  it('refuses to make vectors of texts, and says what to call instead', async () => {
+    await expect(model.embeddings.create({ input: 'a' })).rejects.toMatchObject({
+      code: 'request/unsupported',
+      remedy: expect.stringContaining('model.chat.completions.create'),
+    });
+    expect(model.info.embeddings).toBeNull();
+  });
+
   it('maps one buffer a token, and none within it', async () => {
     const before = { ...device().counts };
     const answer = await model.chat.completions.create(greedy);

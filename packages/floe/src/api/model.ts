@@ -13,7 +13,7 @@ import type { PlacedModel } from '../model/index.ts';
 import type { WeightSource } from '../store/index.ts';
 import { type ChatTemplate, endIds, type Tokenizer } from '../text/index.ts';
 import { chatPrompt } from './chatPrompt.ts';
-import { checkIds, checkPrompt, invalid, maxTokensOf, pickingOf, seedOf, stopsOf } from './check.ts';
+import { checkIds, checkPrompt, invalid, maxTokensOf, onlyWrites, pickingOf, seedOf, stopsOf } from './check.ts';
 import { collectChat, collectText, streamOf } from './chunks.ts';
 import type { ExpertWatch } from './experts.ts';
 import { OwnAnswers } from './ownAnswers.ts';
@@ -23,6 +23,7 @@ import type {
   ChatCompletionChunk,
   ChatCompletionRequest,
   CompletionRequest,
+  EmbeddingsRequest,
   ExpertsReport,
   LossyCost,
   MemoryReport,
@@ -82,6 +83,10 @@ export class LocalModel implements Model {
   readonly completions = {
     create: ((request: TextCompletionRequest & { stream?: boolean }) =>
       this.createText(request)) as Model['completions']['create'],
+  };
+
+  readonly embeddings = {
+    create: (_: EmbeddingsRequest): Promise<never> => Promise.reject(onlyWrites(this.info.name)),
   };
 
   async tokenize(text: string, options: TokenizeOptions = {}): Promise<number[]> {

@@ -61,7 +61,7 @@ const LAYER_MS = 0.2;
 
 /** Milliseconds of one token where nothing has to come: the GPU reads what the token uses. */
 export function baseMs(plan: ModelPlan, rates: PlanRates): number {
-  const heads = [plan.output ?? plan.tokenEmbd, plan.outputNorm.weight];
+  const heads = [plan.output ?? plan.tokenEmbd, ...(plan.outputNorm ? [plan.outputNorm.weight] : [])];
   return READ_BACK_MS + SUBMIT_MS + plan.shape.nLayers * layerMs(costsOf(plan, rates, 0)) + gpuMs(heads, rates);
 }
 

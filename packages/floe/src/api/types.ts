@@ -2,7 +2,7 @@
 import type { ExpertCounts } from '../experts/index.ts';
 import type { LossyCost } from '../generate/index.ts';
 import type { KvFormatName } from '../kernels/index.ts';
-import type { GpuBudget, Overflow } from '../model/index.ts';
+import type { GpuBudget, Overflow, Pooling } from '../model/index.ts';
 import type { BackgroundProgress as StoredProgress } from '../store/index.ts';
 import type {
   ChatCompletion,
@@ -11,8 +11,10 @@ import type {
   TextCompletion,
   TextCompletionRequest,
 } from './completionTypes.ts';
+import type { EmbeddingsRequest, EmbeddingsResponse } from './embeddingTypes.ts';
 
 export type * from './completionTypes.ts';
+export type * from './embeddingTypes.ts';
 export type { LossyCost, StoredProgress };
 
 /** Where an expert is at best: the index into this list is what a report holds. */
@@ -176,6 +178,8 @@ export interface ModelInfo {
   readonly quantization: string;
   readonly fileBytes: number;
   readonly hasChatTemplate: boolean;
+  /** Of a model that makes vectors of texts, and writes none; null: it writes. */
+  readonly embeddings: { readonly dimensions: number; readonly pooling: Pooling } | null;
   /** The adapter that computes, as it names itself, and whether it is software. */
   readonly adapter: { readonly description: string; readonly software: boolean };
   /** 'network': downloaded now; 'store': from this origin's storage; 'local': read in place. */
@@ -213,6 +217,17 @@ export interface Model extends AsyncDisposable {
     /** Goes on with `prompt` as it is; each chunk's delta holds text. */
     create(request: TextCompletionRequest & { readonly stream: true }): AsyncIterable<ChatCompletionChunk>;
     create(request: TextCompletionRequest & { readonly stream?: false }): Promise<TextCompletion>;
+  };
+  readonly embeddings: {
+    /**
+     * Vectors of texts, one text after another. Costs a read-back for each, and no more memory for many than for one.
+     *
+     * @throws {RequestError} `request/unsupported`: the model writes texts, and its file names no pooling.
+     * @throws {ContextError} `context/full`: a text is longer than the model sees; nothing was computed.
+     * @example
+     * const { data } = await model.embeddings.create({ input: ['a red apple', 'a green pear'] });
+     */
+    create(request: EmbeddingsRequest): Promise<EmbeddingsResponse>;
   };
   tokenize(text: string, options?: TokenizeOptions): Promise<number[]>;
   detokenize(ids: readonly number[]): Promise<string>;

@@ -37,6 +37,7 @@ export type ErrorCode =
   | 'request/aborted'
   | 'request/busy'
   | 'request/invalid'
+  | 'request/unsupported'
   | 'numeric/not-finite'
   | 'worker/died'
   | 'internal';

@@ -1,9 +1,12 @@
 import type { SinkWindow } from './attention.ts';
 import type { AttentionShape } from './kvFormats.ts';
 
-/** Positions a query at `position` sees, in order: the first `nSinks`, and the most recent ones up to `window` in all. */
-export function visibleKeys(position: number, { window, nSinks }: SinkWindow): number[] {
-  if (position < window) return Array.from({ length: position + 1 }, (_, key) => key);
+/**
+ * Positions a query at `position` sees, in order: the first `nSinks`, and the most recent ones up to `window` in all; in a
+ * text whose tokens see ahead, all up to `lastKey`.
+ */
+export function visibleKeys(position: number, { window, nSinks, lastKey = 0 }: VisibleKeys): number[] {
+  if (position < window) return Array.from({ length: Math.max(position, lastKey) + 1 }, (_, key) => key);
   const nRecent = window - nSinks;
   return [
     ...Array.from({ length: nSinks }, (_, key) => key),
@@ -11,7 +14,11 @@ export function visibleKeys(position: number, { window, nSinks }: SinkWindow): n
   ];
 }
 
-export interface AttentionReferenceArgs extends SinkWindow {
+export interface VisibleKeys extends SinkWindow {
+  readonly lastKey?: number;
+}
+
+export interface AttentionReferenceArgs extends VisibleKeys {
   /** [T, 2, nHeads, headDim]: for the keys behind the sinks, for the sinks. */
   readonly q: ArrayLike<number>;
   readonly positions: readonly number[];

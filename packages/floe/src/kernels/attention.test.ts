@@ -35,6 +35,7 @@ interface Case extends SinkWindow {
   readonly softCap?: number;
   readonly sinkLogits?: Float32Array;
   readonly scale?: number;
+  readonly lastKey?: number;
 }
 
 const shapeOf = (nHeads: number, nKvHeads: number, headDim: number, valueDim = headDim): AttentionShape => ({
@@ -97,6 +98,18 @@ describe.each(devices)('attention, %o', (options) => {
     const [run] = await attend(options, made);
     for (const without of [{ softCap: 0 }, { scale: 0.31 }, { sinkLogits: more.sinkLogits.map((v) => v + 0.1) }])
       expect(nmse(run!, reference({ ...made, ...without })), Object.keys(without)[0]).toBeGreaterThan(NMSE);
+  });
+
+  // All of a text, from its beginning and from within; across stretches; and a few tokens, which a long window spreads.
+  it.each([
+    { first: 0, n: 12, lastKey: 11, window: 64 },
+    { first: 3, n: 9, lastKey: 140, window: 256 },
+    { first: 126, n: 4, lastKey: 300, window: 520 },
+  ])('sees ahead up to position $lastKey from $first on', async ({ first, n, lastKey, window }) => {
+    const made = { ...draw(small, { window, nSinks: 0 }, [...from(first, n), { position: lastKey, row: 0 }]), lastKey };
+    await expectReference(options, made);
+    const [run] = await attend(options, made);
+    expect(nmse(run!, reference({ ...made, lastKey: lastKey - 1 }))).toBeGreaterThan(NMSE);
   });
 
   it.each([1, -1])('holds where scores change by hundreds from key to key, times %i', async (sign) => {
@@ -231,6 +244,7 @@ async function attend(options: DeviceOptions, made: Case): Promise<Float32Array[
     yStride,
     ...(made.softCap === undefined ? {} : { softCap: made.softCap }),
     ...(made.scale === undefined ? {} : { scale: made.scale }),
+    ...(made.lastKey === undefined ? {} : { lastKey: made.lastKey }),
     ...(made.sinkLogits ? { sinkLogits: upload(device, made.sinkLogits) } : {}),
     nTokens: tokens.length,
     stage: 0,

@@ -32,6 +32,8 @@ export interface AttentionArgs extends SinkWindow {
   readonly softCap?: number;
   /** [nHeads] logits that take part in the softmax and add nothing to the sum (gpt-oss). */
   readonly sinkLogits?: BufferView;
+  /** The last position of a text whose tokens see ahead: all see up to it. By itself none sees beyond its own. */
+  readonly lastKey?: number;
   readonly nTokens: number;
   readonly stage: number;
 }
@@ -64,10 +66,10 @@ export function attention(rec: Recorder, a: AttentionArgs): void {
     window >= LONG_WINDOW &&
     partialRowBytes(a.shape, a) * nTokens <= (a.partials?.sizeBytes ?? 0);
   const params = { nTokens, nHeads, nKvHeads, qStride, yStride, window, nSinks, fixedBlocks, tableBlocks };
-  const { scale = 1 / Math.sqrt(headDim), softCap = 0 } = a;
+  const { scale = 1 / Math.sqrt(headDim), softCap = 0, lastKey = 0 } = a;
   const dims = { KEY_VECTORS: headDim / 4, VALUE_VECTORS: valueDim / 4 };
   const rows = { HEADS, TOKENS, ROWS: HEADS * TOKENS };
-  const common = { params: { ...params, nSplits: isSplit ? nSplits : 1, scale, softCap, stage } };
+  const common = { params: { ...params, nSplits: isSplit ? nSplits : 1, scale, softCap, lastKey, stage } };
   const bindings = { q: a.q, kv, places, blockTable };
   const load = kvFormats[format].load;
   const sinkLogits = a.sinkLogits ? sinkLogitsLearned : sinkLogitsNone;

@@ -21,6 +21,8 @@ export interface Activations {
   readonly tokens: BufferView;
   /** [T] (position, row of the cache's block table). */
   readonly places: BufferView;
+  /** [T] positions alone; null where they have no learned rows. */
+  readonly positions: BufferView | null;
   /** [T, 2, ropeDim / 2] of each of the model's rope tables: at a token's position, and where sinks see it. */
   readonly angles: readonly BufferView[];
   /** The residual stream [T, modelDim]. */
@@ -36,6 +38,8 @@ export interface Activations {
   readonly ff: BufferView;
   /** [T, modelDim] what is changed before it is added to the residual stream; null where nothing is. */
   readonly branch: BufferView | null;
+  /** [spanTokens, modelDim] the residual stream of a whole text; null where no vector is made of it. */
+  readonly text: BufferView | null;
   /** [T, 1]; null where no MLP has a gate. */
   readonly mlpGate: BufferView | null;
   readonly latent: LatentActivations | null;
@@ -104,7 +108,8 @@ export function activationBytes(plan: ModelPlan, sizes: StepSizes): Readonly<Rec
   const values = (n: number) => roundUp(Math.max(4, n * 4), BINDING_ALIGNMENT);
   const rows = (dim: number, nRows = chunkTokens) => values(nRows * rowStride(dim));
   const nPairs = spanTokens * nExpertsUsed;
-  const nPartialBytes = partialBytes(shape, sizes.window, chunkTokens);
+  // A text's chunks are of many tokens, which nothing needs to spread.
+  const nPartialBytes = plan.description.pooling ? 0 : partialBytes(shape, sizes.window, chunkTokens);
   const common = {
     tokens: values(chunkTokens),
     places: values(chunkTokens * 2),
@@ -123,6 +128,8 @@ export function activationBytes(plan: ModelPlan, sizes: StepSizes): Readonly<Rec
     headIn: rows(modelDim, logitRows),
     logits: rows(nVocab, logitRows),
     fault: values(1),
+    ...(plan.description.pooling ? { text: rows(modelDim, spanTokens) } : {}),
+    ...(plan.description.input.positions ? { positions: values(chunkTokens) } : {}),
     ...partsBytes(plan.description, rows),
   };
   if (shape.nRoutedLayers === 0) return common;
@@ -148,10 +155,12 @@ export function activationBytes(plan: ModelPlan, sizes: StepSizes): Readonly<Rec
 
 /** Of what not every model has. */
 function partsBytes(description: ModelDescription, rows: (dim: number) => number): Record<string, number> {
-  const { shape, norms, attention, layers, residualScale } = description;
+  const { shape, norms, input, attention, layers, residualScale } = description;
   const { modelDim, nHeads, headDim, valueDim, ropeDim } = shape;
   const hasGate = layers.some(({ mlp }) => mlp?.gated);
-  const hasBranch = hasGate || residualScale !== 1 || norms.afterAttention !== null || norms.afterFeedForward !== null;
+  const { afterAttention, afterFeedForward, attentionSum, feedForwardSum } = norms;
+  const named = [afterAttention, afterFeedForward, attentionSum, feedForwardSum, input.norm];
+  const hasBranch = hasGate || residualScale !== 1 || named.some((name) => name !== null);
   const { latent } = attention;
   return {
     ...(hasBranch ? { branch: rows(modelDim) } : {}),
@@ -191,6 +200,7 @@ export function makeActivations(device: Device, plan: ModelPlan, sizes: StepSize
     sizes,
     tokens: view('tokens'),
     places: view('places'),
+    positions: optional('positions'),
     angles: plan.description.rope.tables.map((_, i) => view(`angles.${i}`)),
     x: view('x'),
     h: view('h'),
@@ -201,6 +211,7 @@ export function makeActivations(device: Device, plan: ModelPlan, sizes: StepSize
     attn: view('attn'),
     ff: view('ff'),
     branch: optional('branch'),
+    text: optional('text'),
     mlpGate: optional('mlpGate'),
     latent: plan.description.attention.latent && {
       query: view('latentQuery'),

@@ -14,6 +14,7 @@ export interface ModelDescription {
   readonly shape: ModelShape;
   readonly norm: NormKind;
   readonly norms: NormNames;
+  readonly input: InputNames;
   /** The residual stream begins as the embedding's row times this. */
   readonly embeddingScale: number;
   /** What attention and feed-forward say is added times this. */
@@ -26,7 +27,12 @@ export interface ModelDescription {
   readonly layers: readonly LayerDescription[];
   /** Stems of matrices that must have a bias. Any other may: a bias that is in the file is applied. */
   readonly biases: readonly string[];
+  /** What becomes of the rows behind the last layer, where a text's vector is wanted of them; null: they go on to logits. */
+  readonly pooling: Pooling | null;
 }
+
+/** A text's vector: the mean of its tokens' rows, that of its first one (BERT's CLS), or that of its last one. */
+export type Pooling = 'mean' | 'cls' | 'last';
 
 /** The sizes of one model. */
 export interface ModelShape {
@@ -55,11 +61,28 @@ export interface ModelShape {
 /** 'rms': x / rms(x) · weight (Zhang & Sennrich 2019). 'layer': (x - mean) / deviation · weight (Ba et al. 2016), + bias if there is one. */
 export type NormKind = 'rms' | 'layer';
 
-/** Stems of the norms of a layer whose name or place differs. Each stands before a branch, or behind it and before the sum. */
+/** Stems of norms by where they stand; null where there is none. */
 export interface NormNames {
-  readonly beforeFeedForward: string;
+  /** Of what a branch reads. */
+  readonly beforeAttention: string | null;
+  readonly beforeFeedForward: string | null;
+  /** Of what a branch says, before it is added. */
   readonly afterAttention: string | null;
   readonly afterFeedForward: string | null;
+  /** Of the residual stream with the branch in it, which then goes on as that (Vaswani et al. 2017). */
+  readonly attentionSum: string | null;
+  readonly feedForwardSum: string | null;
+  /** Behind the last layer. */
+  readonly output: string | null;
+}
+
+/** Stems of what is added to a token's row of the embedding, and of the norm of the sum; null where there is none. */
+export interface InputNames {
+  /** [nCtxTrain, modelDim]: the row of its position. */
+  readonly positions: string | null;
+  /** [types, modelDim]: the first row, for all (BERT's first sentence); a file may leave it out. */
+  readonly types: string | null;
+  readonly norm: string | null;
 }
 
 export interface AttentionDescription {
@@ -67,6 +90,8 @@ export interface AttentionDescription {
   readonly scale: number;
   /** Scores become cap · tanh(score / cap) before the softmax; null: they stay. */
   readonly softCap: number | null;
+  /** False: a token sees those behind it too. */
+  readonly causal: boolean;
   /** RMS norm of q and k before they turn: of each head, or of all heads of a token as one vector. */
   readonly qkNorm: 'none' | 'head' | 'whole';
   /** q, k and v are cut to ± this; null: they stay. */

@@ -14,34 +14,44 @@ import {
 } from '../kernels/index.ts';
 import { layerWindow } from '../kv/index.ts';
 import { rowStride } from '../quant/index.ts';
-import { norm } from './norm.ts';
-import type { LayerStep } from './step.ts';
+import { normed } from './norm.ts';
+import { type LayerStep, staged } from './step.ts';
 import { addToStream } from './stream.ts';
 import type { Heads, Latent } from './weights.ts';
 
 /** x += Wo · attention(norm(x)). */
 export function attend(step: LayerStep): void {
-  const { rec, model, layer, w, kv, s, nTokens } = step;
+  appendKeys(step);
+  attendKeys(step);
+}
+
+/** Queries of norm(x), turned; its keys and values go to the cache. */
+export function appendKeys(step: LayerStep): void {
+  const { rec, model, layer, w, s } = step;
   const { shape, description } = model.plan;
-  const stage = denseStage(step.routedLayer);
-  const { ropeTable, window } = description.layers[layer]!;
-  const qStride = rowStride(shape.nHeads * shape.headDim);
-  const common = { shape, qStride, kv: kv.layer(layer, s.places), q: s.q, nTokens, stage };
-  norm({ ...step, stage }, s.x, w.attnNorm, s.h); // [T, modelDim]
-  if (w.attention.kind === 'heads') makeHeads(step, w.attention);
-  else makeLatent(step, w.attention);
+  const { ropeTable } = description.layers[layer]!;
+  const input = normed(staged(step), s.x, w.attnNorm, s.h); // [T, modelDim]
+  if (w.attention.kind === 'heads') makeHeads(step, input, w.attention);
+  else makeLatent(step, input, w.attention);
   ropeAppend(rec, {
-    ...common, // q: [T, 2, nHeads, headDim]
+    ...common(step), // q: [T, 2, nHeads, headDim]
     qkv: s.qkv,
     angles: s.angles[ropeTable]!,
     pairs: description.rope.pairs,
     ropeDim: shape.ropeDim,
     qkvStride: s.qkvStride,
   });
+}
+
+/** x += Wo · attention of these queries over the cache, in which a text whose tokens see ahead lies up to `lastKey`. */
+export function attendKeys(step: LayerStep, lastKey = 0): void {
+  const { rec, model, layer, w, kv, s } = step;
+  const { shape, description } = model.plan;
   const { scale, softCap } = description.attention;
   attention(rec, {
-    ...common,
-    ...layerWindow(kv.window, window),
+    ...common(step),
+    ...layerWindow(kv.window, description.layers[layer]!.window),
+    lastKey,
     y: s.attn, // [T, nHeads, valueDim]
     yStride: rowStride(shape.nHeads * shape.valueDim),
     partials: s.partials,
@@ -49,12 +59,20 @@ export function attend(step: LayerStep): void {
     softCap: softCap ?? 0,
     ...(w.attnSinks ? { sinkLogits: w.attnSinks } : {}),
   });
-  addToStream(step, s.attn, w.attnOutput, { after: w.afterAttention }); // [T, modelDim]
+  addToStream(step, s.attn, w.attnOutput, { after: w.afterAttention, sum: w.attentionSum }); // [T, modelDim]
 }
 
-/** qkv[T, q | k | v] of h, biased, cut and normed as the model has it. */
+/** What both of these need. */
+function common({ model, layer, kv, s, nTokens, routedLayer }: LayerStep) {
+  const { shape } = model.plan;
+  const qStride = rowStride(shape.nHeads * shape.headDim);
+  return { shape, qStride, kv: kv.layer(layer, s.places), q: s.q, nTokens, stage: denseStage(routedLayer) };
+}
+
+/** qkv[T, q | k | v] of x, biased, cut and normed as the model has it. */
 function makeHeads(
   { rec, model, s, nTokens, routedLayer }: LayerStep,
+  x: BufferView,
   w: Heads<readonly DenseMatrix[], BufferView>,
 ): void {
   const { shape, description } = model.plan;
@@ -63,7 +81,7 @@ function makeHeads(
   const stage = denseStage(routedLayer);
   let yOffset = 0;
   for (const part of w.qkv) {
-    matmul(rec, { x: s.h, w: part, y: s.qkv, nTokens, yStride: s.qkvStride, yOffset, stage }); // [T, q | k | v]
+    matmul(rec, { x, w: part, y: s.qkv, nTokens, yStride: s.qkvStride, yOffset, stage }); // [T, q | k | v]
     yOffset += part.nRows;
   }
   const dim = (nHeads + nKvHeads) * headDim + nKvHeads * valueDim;
@@ -82,7 +100,11 @@ function makeHeads(
 }
 
 /** The same of latent vectors (DeepSeek-V2, section 2.1), keys and values written out for each head. */
-function makeLatent({ rec, model, s, nTokens, routedLayer }: LayerStep, w: Latent<DenseMatrix, BufferView>): void {
+function makeLatent(
+  { rec, model, s, nTokens, routedLayer }: LayerStep,
+  x: BufferView,
+  w: Latent<DenseMatrix, BufferView>,
+): void {
   const { shape, description } = model.plan;
   const { nHeads, ropeDim, valueDim, normEps: eps } = shape;
   const { rank, plainDim } = description.attention.latent!;
@@ -92,13 +114,13 @@ function makeLatent({ rec, model, s, nTokens, routedLayer }: LayerStep, w: Laten
   const normed = (y: BufferView, weight: BufferView, groupDim: number) =>
     groupNorm(rec, { ...at, y, weight, nGroups: 1, groupDim, stride: rowStride(groupDim), offset: 0, eps });
   if (w.queryLatent) {
-    matmul(rec, { ...at, x: s.h, w: w.queryLatent.down, y: buffers.query }); // [T, queryRank]
+    matmul(rec, { ...at, x, w: w.queryLatent.down, y: buffers.query }); // [T, queryRank]
     normed(buffers.query, w.queryLatent.norm, w.queryLatent.down.nRows);
   }
-  matmul(rec, { ...at, x: w.queryLatent ? buffers.query : s.h, w: w.q, y: buffers.heads }); // [T, nHeads, headDim]
-  matmul(rec, { ...at, x: s.h, w: w.down, y: buffers.vector }); // [T, rank]
+  matmul(rec, { ...at, x: w.queryLatent ? buffers.query : x, w: w.q, y: buffers.heads }); // [T, nHeads, headDim]
+  matmul(rec, { ...at, x, w: w.down, y: buffers.vector }); // [T, rank]
   normed(buffers.vector, w.norm, rank);
-  matmul(rec, { ...at, x: s.h, w: w.rope, y: buffers.rope }); // [T, ropeDim]
+  matmul(rec, { ...at, x, w: w.rope, y: buffers.rope }); // [T, ropeDim]
   const both = plainDim + valueDim;
   const joined = { stride: rowStride(nHeads * both), headStride: both };
   let keys = { view: buffers.keys, ...joined };

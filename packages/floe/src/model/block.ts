@@ -2,7 +2,7 @@
 import type { BufferView } from '../gpu/index.ts';
 import { addBias, gelu, matmul } from '../kernels/index.ts';
 import { attend } from './attend.ts';
-import { norm } from './norm.ts';
+import { norm, normed } from './norm.ts';
 import { routeTokens } from './router.ts';
 import { type LayerStep, type Routing, staged } from './step.ts';
 import { addToStream } from './stream.ts';
@@ -15,7 +15,7 @@ export function chooseExperts(step: LayerStep, routing: Routing): void {
   const { w, s } = step;
   const early = w.experts!.norm;
   if (!early) attend(step);
-  norm(staged(step), s.x, early ?? w.ffnNorm, s.expertIn); // [T, modelDim]
+  norm(staged(step), s.x, early ?? w.ffnNorm!, s.expertIn); // [T, modelDim]
   routeTokens(staged(step), w, { ...routing, x: s.expertIn, logits: s.routerLogits, layer: step.routedLayer }); // [T, k]
 }
 
@@ -24,10 +24,18 @@ export function restOfLayer(step: LayerStep): void {
   const { w, s } = step;
   // What experts were chosen from, if they read what attention left, is what the MLP reads too.
   const isAttended = w.experts !== null && w.experts.norm === null;
-  if (!isAttended) attend(step);
-  if (!w.mlp) return;
-  if (!isAttended) norm(staged(step), s.x, w.ffnNorm, s.h); // [T, modelDim]
-  mlp(step, isAttended ? s.expertIn : s.h);
+  if (isAttended) {
+    if (w.mlp) mlp(step, s.expertIn);
+    return;
+  }
+  attend(step);
+  feedForward(step);
+}
+
+/** x += mlp(norm(x)), where the layer has one. */
+export function feedForward(step: LayerStep): void {
+  const { w, s } = step;
+  if (w.mlp) mlp(step, normed(staged(step), s.x, w.ffnNorm, s.h)); // [T, modelDim]
 }
 
 /** x += Wdown · activation(h). */
@@ -45,5 +53,6 @@ function mlp(step: LayerStep, h: BufferView): void {
     matmul(rec, { ...at, x: h, w: up.weight, output: activation }); // [T, ffDim]
   }
   if (gate) matmul(rec, { x: h, w: gate, y: s.mlpGate!, nTokens, stage }); // [T, 1]
-  addToStream(step, s.ff, down, { after: w.afterFeedForward, gate: gate && s.mlpGate }); // [T, modelDim]
+  const gated = gate && s.mlpGate;
+  addToStream(step, s.ff, down, { after: w.afterFeedForward, sum: w.feedForwardSum, gate: gated }); // [T, modelDim]
 }

@@ -4,12 +4,14 @@ import type { SlotClass } from '../experts/index.ts';
 import { kvBytes } from '../kv/index.ts';
 import { rowStride } from '../quant/index.ts';
 import { activationBytes, type StepSizes } from './activations.ts';
-import { type ContextPlan, contextPlan, kvWindow } from './context.ts';
+import { type ContextPlan, contextPlan, kvShape, kvWindow } from './context.ts';
 import { type ModelPlan, routedLayers } from './plan.ts';
 import { isExpertRecord } from './records.ts';
 
 /** Tokens of a prompt that go through the layers together. */
 const CHUNK_TOKENS = 128;
+/** The same of a text that is wanted as a vector: all that BERT has positions for, so that nothing of it is computed twice. */
+const TEXT_CHUNK_TOKENS = 512;
 /** Rows of logits kept at once when all are wanted. */
 const LOGIT_ROWS = 16;
 /** Tokens of a prompt whose experts are brought in once, where one buffer of what they say stays below these bytes. */
@@ -52,8 +54,12 @@ export interface MemoryPlan {
 }
 
 /** Row counts of a runner's buffers: by model and context alone, so that no budget changes a bit of an answer. */
-export function stepSizes({ shape }: ModelPlan, context: ContextPlan | number): StepSizes {
+export function stepSizes({ shape, description }: ModelPlan, context: ContextPlan | number): StepSizes {
   const { window, nSinks } = contextPlan(context);
+  if (description.pooling) {
+    const chunkTokens = Math.min(TEXT_CHUNK_TOKENS, window);
+    return { chunkTokens, spanTokens: window, logitRows: 1, window: { window, nSinks } };
+  }
   const chunkTokens = Math.min(CHUNK_TOKENS, window);
   const { nExpertsUsed, modelDim, expertDim } = shape;
   const rowBytes = nExpertsUsed * rowStride(modelDim) * 4;
@@ -87,7 +93,7 @@ export function planMemory(plan: ModelPlan, wanted: ContextPlan | number, budget
     sum(plan.records.filter((record) => isExpertRecord(record) === isExpert).map(({ sizeBytes }) => sizeBytes));
   const [denseBytes, expertBytes] = [bytesOf(false), bytesOf(true)];
   const activations = sum(Object.values(activationBytes(plan, sizes)));
-  const cache = kvBytes(plan.shape, context.kv, kvWindow(context, sizes.chunkTokens));
+  const cache = kvBytes(kvShape(plan), context.kv, kvWindow(context, sizes.chunkTokens));
   const otherBytes = OTHER_BYTES + plan.shape.nLayers * KEPT_DISPATCHES * DISPATCH_BYTES;
   const fixedBytes = denseBytes + cache + activations + otherBytes;
   const leastGpuBytes = fixedBytes + leastSlotBytes(plan, expertBytes);

@@ -1,5 +1,6 @@
 import type { KvFormatName, SinkWindow } from '../kernels/index.ts';
-import type { KvWindow } from '../kv/index.ts';
+import type { KvShape, KvWindow } from '../kv/index.ts';
+import type { ModelDescription } from './architecture.ts';
 
 /**
  * What becomes of a conversation at the end of its window. 'slide': the window moves on with it, without end. 'stop': an
@@ -25,4 +26,9 @@ export function contextPlan(context: ContextPlan | number): ContextPlan {
 /** The cache a conversation has in such a context. */
 export function kvWindow({ window, nSinks, overflow }: ContextPlan, chunkTokens: number): KvWindow {
   return { window, nSinks, slides: overflow === 'slide', chunkTokens };
+}
+
+/** The layers and heads of the cache: one layer where a text's vector is wanted, for all of a text goes through it at once. */
+export function kvShape({ description }: { readonly description: ModelDescription }): KvShape {
+  return description.pooling ? { ...description.shape, nLayers: 1 } : description.shape;
 }

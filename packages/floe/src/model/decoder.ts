@@ -3,6 +3,7 @@ import type { RopePairs } from '../kernels/index.ts';
 import type {
   AttentionDescription,
   ExpertsDescription,
+  InputNames,
   LayerDescription,
   MlpDescription,
   ModelDescription,
@@ -13,6 +14,7 @@ import type {
   RouterDescription,
 } from './architecture.ts';
 import type { Hyperparameters } from './hyperparameters.ts';
+import { poolingOf } from './pooling.ts';
 import { ropeTable } from './ropeScaling.ts';
 
 /** The sizes that stand in every file under the same keys. */
@@ -28,6 +30,7 @@ export interface DecoderTraits {
   readonly sizes?: Partial<Sizes>;
   readonly norm?: NormKind;
   readonly norms?: Partial<NormNames>;
+  readonly input?: Partial<InputNames>;
   readonly attention?: Partial<AttentionDescription>;
   /** By itself one table, with the scaling the file names. */
   readonly ropeTables?: readonly RopeTable[];
@@ -39,6 +42,16 @@ export interface DecoderTraits {
   readonly logitSoftCap?: number | null;
   readonly biases?: readonly string[];
 }
+
+const PRE_NORMS: NormNames = {
+  beforeAttention: 'attn_norm',
+  beforeFeedForward: 'ffn_norm',
+  afterAttention: null,
+  afterFeedForward: null,
+  attentionSum: null,
+  feedForwardSum: null,
+  output: 'output_norm',
+};
 
 export function decoder(meta: Hyperparameters, traits: DecoderTraits): ModelDescription {
   const norm = traits.norm ?? 'rms';
@@ -60,7 +73,8 @@ export function decoder(meta: Hyperparameters, traits: DecoderTraits): ModelDesc
       expertDim: sizes.nExperts > 0 ? (traits.expertDim ?? feedForwardLength(meta)) : 0,
     },
     norm,
-    norms: { beforeFeedForward: 'ffn_norm', afterAttention: null, afterFeedForward: null, ...traits.norms },
+    norms: { ...PRE_NORMS, ...traits.norms },
+    input: { positions: null, types: null, norm: null, ...traits.input },
     embeddingScale: traits.embeddingScale ?? 1,
     residualScale: traits.residualScale ?? 1,
     logitScale: traits.logitScale ?? 1,
@@ -68,6 +82,7 @@ export function decoder(meta: Hyperparameters, traits: DecoderTraits): ModelDesc
     attention: {
       scale: 1 / Math.sqrt(sizes.headDim),
       softCap: null,
+      causal: meta.optionalBool('attention.causal') ?? true,
       qkNorm: 'none',
       clamp: null,
       sinks: false,
@@ -77,6 +92,8 @@ export function decoder(meta: Hyperparameters, traits: DecoderTraits): ModelDesc
     rope: { pairs: traits.pairs, tables: traits.ropeTables ?? [ropeTable(meta, sizes.nCtxTrain)] },
     layers,
     biases: traits.biases ?? [],
+    // Of experts a text's rows would come span by span: no family that pools has any.
+    pooling: layers.some(({ experts }) => experts) ? null : poolingOf(meta),
   };
 }
 

@@ -63,7 +63,7 @@ export function guessRoutes(step: LayerStep, ahead: number): void {
   if (!w) return;
   const staged = { ...step, stage: denseStage(routedLayer) };
   const { guessRoutes, guessLogits } = s.experts!;
-  norm(staged, s.x, w.experts.norm ?? w.ffnNorm, s.h); // [1, modelDim]
+  norm(staged, s.x, w.experts.norm ?? w.ffnNorm!, s.h); // [1, modelDim]
   const to = { route: guessRoutes[routedLayer]!, slots: 'later', layer: routedLayer } as const;
   routeTokens(staged, w, { ...to, x: s.h, logits: guessLogits }); // [1, k]
 }

@@ -1,11 +1,12 @@
 /** The forward pass, top to bottom: what a step dispatches, in order. T is the number of tokens of the step. */
 import type { BufferView, Recorder } from '../gpu/index.ts';
-import { denseStage, embed, expertStage, groupByExpert, lookup, matmul, scaleBy, softCap } from '../kernels/index.ts';
+import { denseStage, expertStage, groupByExpert, lookup, matmul, scaleBy, softCap } from '../kernels/index.ts';
 import type { KvPool } from '../kv/index.ts';
 import type { Activations } from './activations.ts';
 import { chooseExperts, restOfLayer } from './block.ts';
 import { combineExperts, guessRoutes, multiplyExperts } from './experts.ts';
-import { norm } from './norm.ts';
+import { recordInput } from './input.ts';
+import { normed } from './norm.ts';
 import type { PlacedModel } from './place.ts';
 import { routedLayers } from './plan.ts';
 import type { LayerStep } from './step.ts';
@@ -33,7 +34,7 @@ export interface LayerCuts {
 export function recordDecode(rec: Recorder, model: PlacedModel, kv: KvPool, s: Activations, guessAhead = 0): StepCuts {
   const nTokens = 1;
   const layers: LayerCuts[] = [];
-  recordEmbedding(rec, model, s, nTokens);
+  recordInput(rec, model, s, nTokens);
   for (const [layer, w] of model.layers.entries()) {
     const routedLayer = layers.length;
     const step: LayerStep = { rec, model, layer, routedLayer, w, kv, s, nTokens };
@@ -69,7 +70,7 @@ export function recordChunk(
   nTokens: number,
 ): readonly number[] {
   const borders = [0];
-  recordEmbedding(rec, model, s, nTokens);
+  recordInput(rec, model, s, nTokens);
   for (const [layer, w] of model.layers.entries()) {
     const step: LayerStep = { rec, model, layer, routedLayer: borders.length - 1, w, kv, s, nTokens };
     if (w.experts) chooseExperts(step, { route: s.experts!.chunkRoute, slots: 'later' });
@@ -105,17 +106,12 @@ export function recordSpan(rec: Recorder, model: PlacedModel, s: Activations, nT
   });
 }
 
-function recordEmbedding(rec: Recorder, model: PlacedModel, s: Activations, nTokens: number): void {
-  const scale = model.plan.description.embeddingScale;
-  embed(rec, { tokens: s.tokens, w: model.tokenEmbd, x: s.x, nTokens, scale }); // [T, modelDim]
-}
-
 /** Records logits [nRows, nVocab] of rows of the residual stream behind the last layer. */
 export function recordHead(rec: Recorder, model: PlacedModel, s: Activations, x: BufferView, nRows: number): void {
   // Behind the last layer's experts: its stage is that of a layer more.
   const stage = denseStage(model.plan.shape.nRoutedLayers);
-  norm({ rec, model, nTokens: nRows, stage }, x, model.outputNorm, s.h); // [nRows, modelDim]
-  matmul(rec, { x: s.h, w: model.output, y: s.logits, nTokens: nRows, stage }); // [nRows, nVocab]
+  const rows = normed({ rec, model, nTokens: nRows, stage }, x, model.outputNorm, s.h); // [nRows, modelDim]
+  matmul(rec, { x: rows, w: model.output, y: s.logits, nTokens: nRows, stage }); // [nRows, nVocab]
   const { nVocab, description } = model.plan;
   const { logitScale, logitSoftCap } = description;
   const at = { y: s.logits, nTokens: nRows, dim: nVocab, stage };

@@ -1,7 +1,8 @@
 export { type Activations, activationBytes, makeActivations, ROUTING_PARTS, type StepSizes } from './activations.ts';
-export type { Architecture, ModelDescription, ModelShape } from './architecture.ts';
+export type { Architecture, ModelDescription, ModelShape, Pooling } from './architecture.ts';
 export { expertSizes, type GpuBudget, type MemoryPlan, planMemory, stepSizes } from './budget.ts';
-export { type ContextPlan, contextPlan, DEFAULT_SINKS, kvWindow, type Overflow } from './context.ts';
+export { type ContextPlan, contextPlan, DEFAULT_SINKS, kvShape, kvWindow, type Overflow } from './context.ts';
+export { recordText, type TextCuts } from './encode.ts';
 export {
   type LayerCuts,
   recordChunk,

@@ -3,6 +3,13 @@ import { layerNorm, rmsNorm } from '../kernels/index.ts';
 import type { Staged } from './step.ts';
 import type { Norm } from './weights.ts';
 
+/** The norm of x, in y; x itself where there is none. */
+export function normed(at: Staged, x: BufferView, w: Norm<BufferView> | null, y: BufferView): BufferView {
+  if (!w) return x;
+  norm(at, x, w, y);
+  return y;
+}
+
 /** y[T, modelDim] = the model's kind of norm of x. */
 export function norm(
   { rec, model, nTokens, stage }: Staged,

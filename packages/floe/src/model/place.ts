@@ -9,14 +9,15 @@ import { type ModelPlan, routedLayers } from './plan.ts';
 import type { LayerPlan } from './planLayer.ts';
 import { isExpertRecord } from './records.ts';
 import type { RopeDivisors } from './rope.ts';
-import type { Norm } from './weights.ts';
+import type { Input, Norm } from './weights.ts';
 
 /** A model whose weights are on the GPU. */
 export interface PlacedModel {
   readonly plan: ModelPlan;
   readonly tokenEmbd: DenseMatrix;
   readonly layers: readonly PlacedLayer[];
-  readonly outputNorm: Norm<BufferView>;
+  readonly input: Input<DenseMatrix, BufferView>;
+  readonly outputNorm: Norm<BufferView> | null;
   readonly output: DenseMatrix;
   readonly slots: ExpertSlots | null;
   /** Who sees that experts are there when they are wanted; null where the model has none. */
@@ -103,12 +104,18 @@ function assemble(
   ropeDivisors: RopeDivisors,
 ): PlacedModel {
   const views = new Views(buffers);
+  const { positions, types, norm } = plan.input;
   const pools = new Map(routedLayers(plan.layers).map((layer, i) => [layer as LayerPlan, slots!.poolsOf(i)]));
   return {
     plan,
     tokenEmbd: views.matrix(plan.tokenEmbd),
     layers: plan.layers.map((layer) => placeLayer(layer, views, pools.get(layer) ?? null)),
-    outputNorm: views.norm(plan.outputNorm),
+    input: {
+      positions: positions && views.matrix(positions),
+      types: types && views.vector(types),
+      norm: norm && views.norm(norm),
+    },
+    outputNorm: plan.outputNorm && views.norm(plan.outputNorm),
     output: views.matrix(plan.output ?? plan.tokenEmbd),
     slots,
     experts,

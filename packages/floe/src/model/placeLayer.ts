@@ -46,18 +46,20 @@ export function placeLayer(plan: LayerPlan, views: Views, pools: Pools | null): 
   const { mlp, experts } = plan;
   return {
     description: plan.description,
-    attnNorm: views.norm(plan.attnNorm),
+    attnNorm: plan.attnNorm && views.norm(plan.attnNorm),
     attention: placeAttention(plan, views),
     attnSinks: plan.attnSinks && views.vector(plan.attnSinks),
     attnOutput: views.linear(plan.attnOutput),
     afterAttention: plan.afterAttention && views.norm(plan.afterAttention),
-    ffnNorm: views.norm(plan.ffnNorm),
+    attentionSum: plan.attentionSum && views.norm(plan.attentionSum),
+    ffnNorm: plan.ffnNorm && views.norm(plan.ffnNorm),
     mlp: mlp && {
       up: views.linear(mlp.up),
       down: views.linear(mlp.down),
       gate: mlp.gate && views.matrix(mlp.gate),
     },
     afterFeedForward: plan.afterFeedForward && views.norm(plan.afterFeedForward),
+    feedForwardSum: plan.feedForwardSum && views.norm(plan.feedForwardSum),
     experts: experts && placeExperts(experts, views, pools!),
   };
 }

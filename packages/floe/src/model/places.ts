@@ -14,7 +14,7 @@ export interface TokenPlace {
  */
 export function writePlaces(
   device: Device,
-  s: Pick<Activations, 'places' | 'angles'>,
+  s: Pick<Activations, 'places' | 'angles'> & Partial<Pick<Activations, 'positions'>>,
   ropeTables: readonly RopeFrequencies[],
   window: number,
   tokens: readonly TokenPlace[],
@@ -23,6 +23,11 @@ export function writePlaces(
   const write = (buffer: GPUBuffer, values: Uint32Array | Float32Array) =>
     device.write(buffer, 0, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
   write(s.places.buffer, Uint32Array.from(tokens.flatMap(({ position, row }) => [position, row])));
+  if (s.positions)
+    write(
+      s.positions.buffer,
+      Uint32Array.from(tokens, ({ position }) => position),
+    );
   const seen = tokens.flatMap(({ position }) => [position, Math.min(position, window - 1)]);
   for (const [i, table] of ropeTables.entries()) write(s.angles[i]!.buffer, anglesOf(table, seen));
 }

@@ -5,12 +5,12 @@ import type { FormatName } from '../quant/index.ts';
 import type { RecordPlan } from '../store/index.ts';
 import type { ModelDescription, ModelShape } from './architecture.ts';
 import { architectures } from './architectures/index.ts';
-import { hyperparameters } from './hyperparameters.ts';
+import { hyperparameters, unsupported } from './hyperparameters.ts';
 import { type LayerPlan, planLayer } from './planLayer.ts';
 import { RecordBook } from './records.ts';
 import type { RopeDivisors } from './rope.ts';
 import { TensorShelf } from './tensors.ts';
-import type { Norm } from './weights.ts';
+import type { Input, Norm } from './weights.ts';
 
 export interface ModelPlan {
   readonly description: ModelDescription;
@@ -19,7 +19,9 @@ export interface ModelPlan {
   readonly nVocab: number;
   readonly tokenEmbd: RecordPlan;
   readonly layers: readonly LayerPlan[];
-  readonly outputNorm: Norm<RecordPlan>;
+  readonly input: Input<RecordPlan, RecordPlan>;
+  /** Null where rows leave the last layer as they are wanted. */
+  readonly outputNorm: Norm<RecordPlan> | null;
   /** Null where the embedding matrix serves as output (tied). */
   readonly output: RecordPlan | null;
   /** Divisors of the rotation frequencies, read by the host (`RopeDivisors`). */
@@ -33,13 +35,14 @@ export interface ModelPlan {
 /** What it takes to run this file. @throws {ModelError} model/*: an unknown architecture, or tensors that don't fit it. */
 export function planModel(gguf: Gguf): ModelPlan {
   const description = describe(gguf);
-  const { shape } = description;
+  const { shape, norms } = description;
   checkDescription(description);
   const book = new RecordBook(new TensorShelf(gguf), description.biases);
   const nVocab = gguf.tensors.get('token_embd.weight')?.shape[0] ?? 0;
   const globals = {
     tokenEmbd: book.weight('token_embd', [nVocab, shape.modelDim]),
-    outputNorm: book.norm('output_norm', shape.modelDim),
+    input: planInput(book, description),
+    outputNorm: norms.output === null ? null : book.norm(norms.output, shape.modelDim),
     output: book.optionalWeight('output', [nVocab, shape.modelDim]),
     ropeDivisors: {
       always: book.optionalWeight('rope_freqs', [shape.ropeDim / 2]),
@@ -57,6 +60,16 @@ export function planModel(gguf: Gguf): ModelPlan {
     layers,
     records: [...book.dense, ...book.experts],
     fileTensorBytes: [...gguf.tensors.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+  };
+}
+
+function planInput(book: RecordBook, { shape, input }: ModelDescription): Input<RecordPlan, RecordPlan> {
+  const { modelDim, nCtxTrain } = shape;
+  const { positions, types, norm } = input;
+  return {
+    positions: positions === null ? null : book.weight(positions, [nCtxTrain, modelDim]),
+    types: types === null ? null : book.optionalFirstRow(types, modelDim),
+    norm: norm === null ? null : book.norm(norm, modelDim),
   };
 }
 
@@ -92,7 +105,9 @@ export function routesFromInput({ layers }: ModelPlan): boolean {
   return layers.every(({ experts }) => experts?.norm);
 }
 
-function checkDescription({ shape, layers, norms, attention }: ModelDescription): void {
+function checkDescription(description: ModelDescription): void {
+  const { shape, layers, norms, attention, residualScale } = description;
+  checkAhead(description);
   const { modelDim, nHeads, nKvHeads, headDim, valueDim, ropeDim, nExperts, nRoutedLayers } = shape;
   const refuse = (what: string) => {
     throw new ModelError('model/shape', what, {
@@ -107,14 +122,34 @@ function checkDescription({ shape, layers, norms, attention }: ModelDescription)
   if (ropeDim > headDim) refuse(`${ropeDim} rotated dimensions in heads of ${headDim}.`);
   if (attention.latent && attention.latent.plainDim !== headDim - ropeDim)
     refuse(`Latent heads of ${headDim} turn ${ropeDim}.`);
+  const sums = [norms.attentionSum, norms.feedForwardSum].some((name) => name !== null);
+  if (sums && (residualScale !== 1 || layers.some(({ mlp }) => mlp?.gated))) {
+    refuse('A norm of a sum of which a part is scaled: Floe runs none.');
+  }
   for (const { experts } of layers) {
     if (!experts) continue;
     if (nExperts === 0) refuse('Layers have experts, and there are none.');
-    if (norms.afterFeedForward) refuse('A norm behind experts: Floe runs none.');
+    if (norms.afterFeedForward || norms.feedForwardSum) refuse('A norm behind experts: Floe runs none.');
+    if (norms.beforeFeedForward === null) refuse('No norm before experts: Floe runs none.');
     const { groups } = experts.router;
     if (groups && (groups.nGroups > 32 || nExperts % groups.nGroups !== 0)) {
       refuse(`${nExperts} experts in ${groups.nGroups} groups: Floe runs up to 32 equal ones.`);
     }
   }
   if (nRoutedLayers > 0 && !layers.at(-1)!.experts) refuse('Other layers have experts, and the last one has none.');
+}
+
+/** Tokens that see ahead make no next one: such a model is for vectors of texts, and must say how they are pooled. */
+function checkAhead({ attention, pooling, layers }: ModelDescription): void {
+  if (attention.causal) return;
+  if (layers.some(({ window }) => window !== null)) throw unsupported('windows of tokens that see ahead');
+  if (pooling !== null) return;
+  throw new ModelError(
+    'model/unsupported-architecture',
+    'The tokens of this model see ahead, and its file names no pooling of them (`pooling_type`).',
+    {
+      remedy: 'Take a conversion that names it: 1 is the mean of all tokens, 2 the first one (CLS), 3 the last one.',
+      details: { pooling: null },
+    },
+  );
 }

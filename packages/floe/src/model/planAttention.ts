@@ -9,10 +9,14 @@ type AttentionPlan = Pick<
   'attnNorm' | 'attention' | 'attnSinks' | 'attnOutput'
 >;
 
-export function planAttention(book: RecordBook, { shape, attention }: ModelDescription, blk: string): AttentionPlan {
+export function planAttention(
+  book: RecordBook,
+  { shape, attention, norms }: ModelDescription,
+  blk: string,
+): AttentionPlan {
   const { modelDim, nHeads, valueDim } = shape;
   return {
-    attnNorm: book.norm(`${blk}.attn_norm`, modelDim),
+    attnNorm: norms.beforeAttention === null ? null : book.norm(`${blk}.${norms.beforeAttention}`, modelDim),
     attention: attention.latent
       ? planLatent(book, shape, attention.latent, blk)
       : planHeads(book, shape, attention.qkNorm, blk),

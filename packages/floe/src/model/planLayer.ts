@@ -20,14 +20,16 @@ export function planLayer(book: RecordBook, model: ModelDescription, layer: numb
   const { norms, shape } = model;
   const description = model.layers[layer]!;
   const blk = `blk.${layer}`;
-  const after = (stem: string | null) => (stem === null ? null : book.norm(`${blk}.${stem}`, shape.modelDim));
+  const norm = (stem: string | null) => (stem === null ? null : book.norm(`${blk}.${stem}`, shape.modelDim));
   return {
     description,
     ...planAttention(book, model, blk),
-    afterAttention: after(norms.afterAttention),
-    ffnNorm: book.norm(`${blk}.${norms.beforeFeedForward}`, shape.modelDim),
+    afterAttention: norm(norms.afterAttention),
+    attentionSum: norm(norms.attentionSum),
+    ffnNorm: norm(norms.beforeFeedForward),
     mlp: description.mlp && planMlp(book, description.mlp, shape.modelDim, blk),
-    afterFeedForward: after(norms.afterFeedForward),
+    afterFeedForward: norm(norms.afterFeedForward),
+    feedForwardSum: norm(norms.feedForwardSum),
     experts: description.experts && planExperts(book, shape, description, blk),
   };
 }

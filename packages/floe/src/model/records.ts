@@ -37,6 +37,15 @@ export class RecordBook {
     return this.shelf.has(`${stem}.weight`) ? this.weight(stem, shape) : null;
   }
 
+  /** The first row of `stem.weight`; null where the file has none. Writers of files leave a dimension of 1 out. */
+  optionalFirstRow(stem: string, rowElements: number): RecordPlan | null {
+    const found = this.shelf.shapeOf(`${stem}.weight`);
+    if (!found) return null;
+    const nRows = found.length === 1 ? 1 : found[0]!;
+    const tensor = this.shelf.take(`${stem}.weight`, found.length === 1 ? [rowElements] : [nRows, rowElements]);
+    return this.stack(stem, [rowsOf({ ...tensor, shape: [nRows, rowElements] }, 0, 1)]);
+  }
+
   /** The tensor `stem.bias`, by itself. */
   bias(stem: string, shape: readonly number[]): RecordPlan {
     const name = `${stem}.bias`;

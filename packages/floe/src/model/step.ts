@@ -21,7 +21,7 @@ export interface LayerStep {
   readonly layer: number;
   readonly routedLayer: number;
   readonly w: PlacedLayer;
-  readonly kv: KvPool;
+  readonly kv: Pick<KvPool, 'layer' | 'window'>;
   readonly s: Activations;
   readonly nTokens: number;
 }

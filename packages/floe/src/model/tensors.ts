@@ -20,6 +20,11 @@ export class TensorShelf {
     return this.gguf.tensors.has(name);
   }
 
+  /** Undefined where the file has none of that name. */
+  shapeOf(name: string): readonly number[] | undefined {
+    return this.gguf.tensors.get(name)?.shape;
+  }
+
   /** @param shape row-major: the last dimension is the row. */
   take(name: string, shape: readonly number[]): RunnableTensor {
     const tensor = this.gguf.tensors.get(name);

@@ -6,19 +6,30 @@ import type { LayerDescription } from './architecture.ts';
  */
 export interface LayerWeights<M, S, V, E> {
   readonly description: LayerDescription;
-  readonly attnNorm: Norm<V>;
+  /** Of what attention reads; null: of the stream itself. */
+  readonly attnNorm: Norm<V> | null;
   readonly attention: Heads<S, V> | Latent<M, V>;
   /** A logit for each query head; null: none is learned. */
   readonly attnSinks: V | null;
   readonly attnOutput: Linear<M, V>;
   /** Of what attention says, before it is added. */
   readonly afterAttention: Norm<V> | null;
+  /** Of the stream with that in it. */
+  readonly attentionSum: Norm<V> | null;
   /** Before the dense MLP, and before the experts where they have no norm of their own. */
-  readonly ffnNorm: Norm<V>;
+  readonly ffnNorm: Norm<V> | null;
   readonly mlp: Mlp<M, V> | null;
   /** Of what the MLP says, before it is added. */
   readonly afterFeedForward: Norm<V> | null;
+  readonly feedForwardSum: Norm<V> | null;
   readonly experts: (Router<M, V> & E) | null;
+}
+
+/** What makes a token's row of the residual stream, beside its row of the embedding. */
+export interface Input<M, V> {
+  readonly positions: M | null;
+  readonly types: V | null;
+  readonly norm: Norm<V> | null;
 }
 
 export interface Norm<V> {

@@ -4,6 +4,8 @@ import type {
   ChatCompletion,
   ChatCompletionChunk,
   ChatCompletionRequest,
+  EmbeddingsRequest,
+  EmbeddingsResponse,
   ExpertsReport,
   LoadOptions,
   LossyCost,
@@ -159,6 +161,11 @@ class WorkerModel implements Model {
   readonly completions = {
     create: ((request: TextCompletionRequest & { stream?: boolean }) =>
       this.create({ kind: 'text', request: withoutSignal(request) }, request)) as Model['completions']['create'],
+  };
+
+  readonly embeddings = {
+    create: ({ signal, ...request }: EmbeddingsRequest): Promise<EmbeddingsResponse> =>
+      this.link.call(signal, (worker, call) => worker.embed(call, request)),
   };
 
   tokenize(text: string, options: TokenizeOptions = {}): Promise<number[]> {

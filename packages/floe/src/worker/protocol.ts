@@ -4,6 +4,8 @@ import type {
   ChatCompletionChunk,
   ChatCompletionRequest,
   CompletionRequest,
+  EmbeddingsRequest,
+  EmbeddingsResponse,
   ExpertsReport,
   LoadOptions,
   LoadProgress,
@@ -43,6 +45,7 @@ export interface WorkerFace {
     fetch: FetchFace | null,
   ): Promise<Outcome<ModelInfo>>;
   complete(call: number, answer: WireAnswer): Promise<Outcome<ChatCompletion | TextCompletion>>;
+  embed(call: number, request: Cloneable<EmbeddingsRequest>): Promise<Outcome<EmbeddingsResponse>>;
   /** Begins an answer; `next` gives its chunks, and null behind the last. An answer nobody draws from pauses. */
   stream(call: number, answer: WireAnswer): Promise<Outcome<null>>;
   next(call: number): Promise<Outcome<ChatCompletionChunk | null>>;

@@ -58,6 +58,8 @@ const face: WorkerFace = {
           : loaded().completions.create({ ...answer.request, signal }),
       ),
     ),
+  embed: (call, request) =>
+    outcomeOf(() => abortable(call, (signal) => loaded().embeddings.create({ ...request, signal }))),
   stream: (call, answer) =>
     outcomeOf(async () => {
       const controller = new AbortController();

@@ -1,5 +1,6 @@
 import type { Architecture } from '../architecture.ts';
 import { arctic } from './arctic.ts';
+import { bert, nomicBert } from './bert.ts';
 import { dbrx } from './dbrx.ts';
 import { deepseek2 } from './deepseek.ts';
 import { gemma2, gemma3 } from './gemma.ts';
@@ -14,6 +15,7 @@ import { starcoder2 } from './starcoder2.ts';
 /** Every architecture Floe runs; adding one is a file beside these and a line here. */
 export const architectures: readonly Architecture[] = [
   arctic,
+  bert,
   dbrx,
   deepseek2,
   gemma2,
@@ -21,6 +23,7 @@ export const architectures: readonly Architecture[] = [
   gptOss,
   granitemoe,
   llama,
+  nomicBert,
   olmoe,
   phi3,
   qwen2,

@@ -1,0 +1,254 @@
+/**
+ * Makes a vector of a text. Layer by layer over all of it, in chunks, since its tokens may see ahead: memory is that of a
+ * chunk, one layer's keys and values and the residual stream, however many layers there are.
+ */
+import { ContextError } from '../errors/index.ts';
+import { type BufferView, type Device, type Graph, Recorder, readBuffer } from '../gpu/index.ts';
+import { KvPool } from '../kv/index.ts';
+import {
+  type Activations,
+  type ContextPlan,
+  contextPlan,
+  kvShape,
+  kvWindow,
+  makeActivations,
+  type PlacedModel,
+  type Pooling,
+  type RopeFrequencies,
+  recordText,
+  ropeTablesOf,
+  stepSizes,
+  type TextCuts,
+  writePlaces,
+} from '../model/index.ts';
+import { rowStride } from '../quant/index.ts';
+import { pooled, unitVector } from './pooling.ts';
+
+/** Graphs kept; a text of another length has its own. */
+const KEPT_GRAPHS = 8;
+/** Submissions under way: the device stays busy, and an abort is noticed soon. */
+const IN_FLIGHT = 2;
+/** Tokens times layers of a submission: a short text is one, a long one never holds the device for long. */
+const SUBMITTED = 4096;
+/** A text as long as questions are: its kernels are compiled beforehand. */
+const USUAL_TOKENS = 16;
+
+interface TextProgram {
+  readonly graph: Graph;
+  readonly cuts: TextCuts;
+}
+
+interface Chunk extends TextProgram {
+  readonly first: number;
+  readonly ids: readonly number[];
+}
+
+/** Dispatches of a chunk, and what they do with its rows of the whole text: take them from there, leave them there. */
+interface Part {
+  readonly from: number;
+  readonly to: number;
+  readonly takes: boolean;
+  readonly leaves: BufferView | null;
+}
+
+/** Texts one after another, each from nothing. */
+export class Encoder {
+  readonly context: ContextPlan;
+  readonly pooling: Pooling;
+  readonly s: Activations;
+  private readonly kv: KvPool;
+  private readonly ropeTables: readonly RopeFrequencies[];
+  private readonly kept = new Map<string, Promise<TextProgram>>();
+
+  constructor(
+    readonly device: Device,
+    readonly model: PlacedModel,
+    /** The longest text; or a number of tokens, whose keys and values are kept in F32. */
+    context: ContextPlan | number,
+    /** For tests: tokens that go through a layer together. */
+    chunkTokens?: number,
+  ) {
+    const { plan } = model;
+    this.context = contextPlan(context);
+    this.pooling = plan.description.pooling!;
+    const sizes = stepSizes(plan, this.context);
+    this.s = makeActivations(device, plan, { ...sizes, chunkTokens: chunkTokens ?? sizes.chunkTokens });
+    this.ropeTables = ropeTablesOf(model, this.context.window);
+    this.kv = new KvPool(device, kvShape(plan), this.context.kv, kvWindow(this.context, sizes.chunkTokens));
+    // Every text lies in the same blocks, one behind the other.
+    this.kv.writeTable(
+      0,
+      Uint32Array.from({ length: this.kv.geometry.tableBlocks }, (_, block) => block),
+    );
+  }
+
+  /** Compiles what a text of a usual length needs. */
+  async warmUp(): Promise<void> {
+    const nTokens = Math.min(USUAL_TOKENS, this.s.sizes.chunkTokens);
+    await this.program(nTokens, nTokens);
+  }
+
+  /** @throws {ContextError} `context/full`: the text is longer than the model sees. */
+  checkLength(nTokens: number, what = 'A text'): void {
+    const { window } = this.context;
+    if (nTokens <= window) return;
+    throw new ContextError('context/full', `${what} has ${nTokens} tokens; the model sees ${window} at once.`, {
+      remedy: 'Cut the text into passages and make a vector of each.',
+      details: { neededTokens: nTokens, window },
+    });
+  }
+
+  /**
+   * The vector of a text, of length 1: [modelDim]. `onUnit` is called before each piece of work, and throws to stop.
+   * @throws {ContextError} `context/full`
+   * @throws {NumericError} `numeric/not-finite`
+   */
+  async embed(ids: readonly number[], onUnit: () => void): Promise<Float32Array> {
+    this.checkLength(ids.length);
+    const chunks = await this.chunksOf(ids);
+    await this.run(chunks, onUnit);
+    const { modelDim } = this.model.plan.shape;
+    const strideBytes = rowStride(modelDim) * 4;
+    const readRows = async (first: number, nRows: number) =>
+      new Float32Array(await readBuffer(this.device, this.text.buffer, first * strideBytes, nRows * strideBytes));
+    const rows = { nRows: ids.length, dim: modelDim, stride: rowStride(modelDim), readRows };
+    const vector = unitVector(await pooled(this.pooling, rows));
+    this.device.throwIfFailed();
+    return vector;
+  }
+
+  /** Waits for what is still being compiled, and gives everything back. */
+  async destroy(): Promise<void> {
+    const programs = await Promise.allSettled(this.kept.values());
+    for (const program of programs) if (program.status === 'fulfilled') program.value.graph.destroy();
+    this.s.destroy();
+    this.kv.destroy();
+  }
+
+  private get text(): BufferView {
+    return this.s.text!;
+  }
+
+  private async run(chunks: readonly Chunk[], onUnit: () => void): Promise<void> {
+    const submissions = new Submissions(this.device, onUnit);
+    let written: Chunk | null = null;
+    const runPart = async (chunk: Chunk, part: Part) => {
+      // A chunk's ids and places lie where the last one's did.
+      if (written !== chunk) {
+        await submissions.flush();
+        this.write(chunk);
+        written = chunk;
+      }
+      this.encode(submissions.encoder, chunk, part);
+      await submissions.add(chunk.ids.length);
+    };
+    for (const chunk of chunks) await runPart(chunk, { from: 0, to: chunk.cuts.input, takes: false, leaves: this.s.x });
+    const { nLayers } = this.model.plan.shape;
+    for (let layer = 0; layer < nLayers; layer++) {
+      if (chunks.length > 1) {
+        // The keys of all chunks before the first query; then each makes its own again, with the queries that it kept nowhere.
+        for (const chunk of chunks) {
+          const { keys, queries } = chunk.cuts.layers[layer]!;
+          await runPart(chunk, { from: keys, to: queries, takes: true, leaves: null });
+        }
+      }
+      for (const chunk of chunks) {
+        const { keys, end } = chunk.cuts.layers[layer]!;
+        const leaves = layer === nLayers - 1 ? chunk.cuts.output : this.s.x;
+        await runPart(chunk, { from: keys, to: end, takes: true, leaves });
+      }
+    }
+    await submissions.flush();
+  }
+
+  private encode(encoder: GPUCommandEncoder, { graph, first, ids }: Chunk, { from, to, takes, leaves }: Part): void {
+    const { text, s } = this;
+    const rowBytes = rowStride(this.model.plan.shape.modelDim) * 4;
+    const [offset, sizeBytes] = [first * rowBytes, ids.length * rowBytes];
+    if (takes) encoder.copyBufferToBuffer(text.buffer, offset, s.x.buffer, 0, sizeBytes);
+    const pass = encoder.beginComputePass();
+    graph.encodePart(pass, from, to);
+    pass.end();
+    if (leaves) encoder.copyBufferToBuffer(leaves.buffer, 0, text.buffer, offset, sizeBytes);
+  }
+
+  /** Tells the steps submitted from now on which tokens they are of, and where these stand. */
+  private write({ first, ids }: Chunk): void {
+    const { device, s, context, ropeTables } = this;
+    device.write(s.tokens.buffer, 0, new Uint8Array(Uint32Array.from(ids).buffer));
+    const places = ids.map((_, i) => ({ position: first + i, row: 0 }));
+    writePlaces(device, s, ropeTables, context.window, places);
+  }
+
+  private chunksOf(ids: readonly number[]): Promise<Chunk[]> {
+    const { chunkTokens } = this.s.sizes;
+    const nChunks = Math.ceil(ids.length / chunkTokens);
+    return Promise.all(
+      Array.from({ length: nChunks }, async (_, i) => {
+        const first = i * chunkTokens;
+        const part = ids.slice(first, first + chunkTokens);
+        return { ...(await this.program(part.length, ids.length)), first, ids: part };
+      }),
+    );
+  }
+
+  private program(nTokens: number, nText: number): Promise<TextProgram> {
+    const key = `${nTokens} of ${nText} tokens`;
+    const program = this.kept.get(key) ?? this.record(key, nTokens, nText);
+    // Last used, last in the map.
+    this.kept.delete(key);
+    this.kept.set(key, program);
+    if (this.kept.size > KEPT_GRAPHS) this.dropOldest();
+    return program;
+  }
+
+  private record(key: string, nTokens: number, nText: number): Promise<TextProgram> {
+    const { device, model, kv, s } = this;
+    const rec = new Recorder(device, s.fault);
+    const cuts = recordText(rec, model, kv, s, nTokens, nText);
+    const program = rec.finish(key).then((graph) => ({ graph, cuts }));
+    // One that failed is not kept: the next call tries again.
+    program.catch(() => this.kept.delete(key));
+    return program;
+  }
+
+  private dropOldest(): void {
+    const [key, program] = this.kept.entries().next().value!;
+    this.kept.delete(key);
+    program.then(({ graph }) => graph.destroy()).catch(() => {});
+  }
+}
+
+/** Work that is put together until it is worth a submission. */
+class Submissions {
+  private current: GPUCommandEncoder | null = null;
+  private nTokens = 0;
+  private readonly underWay: Promise<unknown>[] = [];
+
+  constructor(
+    private readonly device: Device,
+    private readonly onUnit: () => void,
+  ) {}
+
+  get encoder(): GPUCommandEncoder {
+    this.current ??= this.device.gpu.createCommandEncoder();
+    return this.current;
+  }
+
+  /** Says that so many tokens of a layer were encoded. */
+  async add(nTokens: number): Promise<void> {
+    this.nTokens += nTokens;
+    if (this.nTokens >= SUBMITTED) await this.flush();
+  }
+
+  async flush(): Promise<void> {
+    if (!this.current) return;
+    this.onUnit();
+    this.device.submit(this.current.finish());
+    this.current = null;
+    this.nTokens = 0;
+    this.underWay.push(this.device.gpu.queue.onSubmittedWorkDone());
+    if (this.underWay.length > IN_FLIGHT) await this.underWay.shift();
+    this.device.throwIfFailed();
+  }
+}
