@@ -135,6 +135,7 @@ function fakePlan(): LoadPlan {
     storage: { nExperts: 12, bytes: 12e9 },
     network: { nExperts: 4, bytes: 4e9 },
     notices: [{ kind: 'paged', message: '6 of 16 experts fit.' }],
+    embeddings: null,
     rates: { gpu: 100e9, upload: 4e9, storage: 0.4e9, network: 12.5e6 },
     residentTokensPerSecond: 12.34,
     speeds: [

@@ -1,5 +1,5 @@
 import type { FormatName } from '../../floe/src/quant/index.ts';
-import { type MetadataInput, type TensorInput, writeGguf } from './ggufWriter.ts';
+import { type GgufInput, type MetadataInput, type TensorInput, writeGguf } from './ggufWriter.ts';
 import { encoderTensors, N_TYPES } from './randomEncoder.ts';
 import { type Family, type FamilyName, families } from './randomFamilies.ts';
 import { type TensorMaker, tensorMaker } from './randomTensors.ts';
@@ -61,7 +61,12 @@ export interface RandomModelOptions {
  * decide its weights, whatever else there is in the model.
  */
 export function randomModel(options: RandomModelOptions): Uint8Array {
-  return writeGguf({ metadata: randomMetadata(options), tensors: randomTensors(options) });
+  return writeGguf(randomGguf(options));
+}
+
+/** The same before it is written, for tests that change something in it. */
+export function randomGguf(options: RandomModelOptions): GgufInput {
+  return { metadata: randomMetadata(options), tensors: randomTensors(options) };
 }
 
 function randomMetadata(options: RandomModelOptions): Record<string, MetadataInput> {

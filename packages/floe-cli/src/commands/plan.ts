@@ -66,7 +66,7 @@ function rateOption(option: string, text: string | undefined): number | undefine
 }
 
 function forReading(found: LoadPlan): string {
-  const { name, architecture, quantization, fileBytes, notices, nLayers, nExperts, nExpertsUsed } = found;
+  const { name, architecture, quantization, fileBytes, notices, nLayers, nExperts, nExpertsUsed, embeddings } = found;
   const experts =
     nExperts === 0 ? '' : `, ${nLayers} x ${nExperts} experts of ${gb(found.expertBytes)}, ${nExpertsUsed} used`;
   return [
@@ -75,7 +75,9 @@ function forReading(found: LoadPlan): string {
     ...places(found),
     '',
     ...(nExperts === 0 ? [] : speeds(found)),
-    `all on the GPU: ${rounded(found.residentTokensPerSecond)} tokens/s`,
+    embeddings
+      ? `makes vectors of ${embeddings.dimensions} values of texts, by ${embeddings.pooling}`
+      : `all on the GPU: ${rounded(found.residentTokensPerSecond)} tokens/s`,
     ...notices.map(({ message }) => `note: ${message}`),
     '',
   ].join('\n');

@@ -118,8 +118,12 @@ describe('a model that makes vectors', () => {
   });
 
   it('takes no more of the GPU than was planned, keys and values of one layer', async () => {
-    const { gpu, contextLength, kv } = await planInThread(nodeHost(null), source);
-    expect({ contextLength, kv }).toEqual({ contextLength: CONTEXT, kv: 'F32' });
+    const { gpu, contextLength, kv, embeddings } = await planInThread(nodeHost(null), source);
+    expect({ contextLength, kv, embeddings }).toEqual({
+      contextLength: CONTEXT,
+      kv: 'F32',
+      embeddings: model.info.embeddings,
+    });
     const { gpuBytes } = await model.memory();
     expect(gpuBytes).toMatchObject({ weights: gpu.denseBytes, activations: gpu.activationBytes });
     // Buffers are of whole words of 16 bytes.

@@ -1,8 +1,9 @@
 /** Requests for vectors of texts, and what is answered, in OpenAI's shapes. */
 import { unitVector } from '../generate/index.ts';
+import type { ModelPlan } from '../model/index.ts';
 import type { Tokenizer } from '../text/index.ts';
 import { checkIds, invalid } from './check.ts';
-import type { EmbeddingsRequest, EmbeddingsResponse } from './types.ts';
+import type { EmbeddingsRequest, EmbeddingsResponse, ModelInfo } from './types.ts';
 
 /** The ids of each text. @throws {RequestError} `request/invalid`: no text, or one without a token; ids the model lacks. */
 export function textsOf({ input }: EmbeddingsRequest, tokenizer: Tokenizer, nVocab: number): (readonly number[])[] {
@@ -28,6 +29,11 @@ function listOf(input: EmbeddingsRequest['input']): readonly (string | readonly 
 function wrongInput(input: unknown): Error {
   const found = Array.isArray(input) ? `a list of ${input.length}` : typeof input;
   return invalid('input', found, 'a text, a list of texts, the ids of a text, or a list of such');
+}
+
+/** What vectors a model makes; null where it makes none. */
+export function embeddingsOf({ shape, description }: ModelPlan): ModelInfo['embeddings'] {
+  return description.pooling && { dimensions: shape.modelDim, pooling: description.pooling };
 }
 
 /** How many values of a vector are wanted. */

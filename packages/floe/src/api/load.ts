@@ -17,6 +17,7 @@ import { ChatTemplate, createTokenizer, type Tokenizer, vocabularyFromMetadata }
 import { type DividedMemory, divideMemory } from './budget.ts';
 import { contextOf, type LoadedContext } from './context.ts';
 import { LocalEmbedder } from './embedder.ts';
+import { embeddingsOf } from './embeddings.ts';
 import { ExpertWatch } from './experts.ts';
 import { fetchOptions } from './fetchOptions.ts';
 import { LocalModel } from './model.ts';
@@ -191,8 +192,7 @@ function infoOf(
   notices: readonly LoadNotice[],
 ): ModelInfo {
   const { header, weights } = opened;
-  const { nLayers, nExperts, nExpertsUsed, nCtxTrain, modelDim } = plan.shape;
-  const { pooling } = plan.description;
+  const { nLayers, nExperts, nExpertsUsed, nCtxTrain } = plan.shape;
   return {
     name: header.metadata.optionalString('general.name') ?? opened.name,
     architecture: header.architecture,
@@ -213,7 +213,7 @@ function infoOf(
     quantization: dominantFormat(plan),
     fileBytes: opened.fileBytes,
     hasChatTemplate,
-    embeddings: pooling && { dimensions: modelDim, pooling },
+    embeddings: embeddingsOf(plan),
     adapter: { description, software },
     loadedFrom: opened.from,
     notices: [...weights.notices, ...notices],

@@ -7,9 +7,10 @@ import { type ByteSource, type ModelSource, openSource } from '../store/index.ts
 import { type DividedMemory, divideMemory } from './budget.ts';
 import { invalid } from './check.ts';
 import { contextOf } from './context.ts';
+import { embeddingsOf } from './embeddings.ts';
 import { fetchOptions } from './fetchOptions.ts';
 import { baseMs, type ExpectedSpeed, expectSpeed, type PlanRates, ROUTINGS } from './speed.ts';
-import type { Budget, ContextOptions, FetchOptions, LoadNotice } from './types.ts';
+import type { Budget, ContextOptions, FetchOptions, LoadNotice, ModelInfo } from './types.ts';
 
 export interface PlanOptions extends FetchOptions {
   /** As `loadModel` takes it; what is left out is chosen by what this device has. */
@@ -66,9 +67,11 @@ export interface LoadPlan {
   readonly network: PlannedPlace;
   /** As `ModelInfo.notices` would have them. */
   readonly notices: readonly LoadNotice[];
+  /** Of a model that makes vectors of texts: as `ModelInfo` has it. */
+  readonly embeddings: ModelInfo['embeddings'];
   /** What the speeds are reckoned with. */
   readonly rates: PlanRates;
-  /** Of decoding with every expert on the GPU. */
+  /** Of decoding with every expert on the GPU; a model that makes vectors does not decode. */
   readonly residentTokensPerSecond: number;
   /** For routing that repeats itself little, as may be expected, and much; none where there are no experts. */
   readonly speeds: readonly ExpectedSpeed[];
@@ -124,6 +127,7 @@ function laidOut(plan: ModelPlan, memory: DividedMemory) {
     gpu: { bytes: gpuBytes, denseBytes, kvBytes, activationBytes, otherBytes, slotBytes, nSlots },
     minimumGpuBytes: memory.leastGpuBytes,
     notices: memory.notices,
+    embeddings: embeddingsOf(plan),
   };
 }
 

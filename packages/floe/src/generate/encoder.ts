@@ -3,7 +3,7 @@
  * chunk, one layer's keys and values and the residual stream, however many layers there are.
  */
 import { ContextError } from '../errors/index.ts';
-import { type BufferView, type Device, type Graph, Recorder, readBuffer } from '../gpu/index.ts';
+import { type BufferView, type Device, type Graph, Readback, Recorder } from '../gpu/index.ts';
 import { KvPool } from '../kv/index.ts';
 import {
   type Activations,
@@ -22,14 +22,11 @@ import {
   writePlaces,
 } from '../model/index.ts';
 import { rowStride } from '../quant/index.ts';
-import { pooled, unitVector } from './pooling.ts';
+import { pooled, READ_ROWS, unitVector } from './pooling.ts';
+import { Submissions } from './submissions.ts';
 
 /** Graphs kept; a text of another length has its own. */
 const KEPT_GRAPHS = 8;
-/** Submissions under way: the device stays busy, and an abort is noticed soon. */
-const IN_FLIGHT = 2;
-/** Tokens times layers of a submission: a short text is one, a long one never holds the device for long. */
-const SUBMITTED = 4096;
 /** A text as long as questions are: its kernels are compiled beforehand. */
 const USUAL_TOKENS = 16;
 
@@ -58,6 +55,9 @@ export class Encoder {
   readonly s: Activations;
   private readonly kv: KvPool;
   private readonly ropeTables: readonly RopeFrequencies[];
+  private readonly readback: Readback;
+  /** Of a row of the residual stream. */
+  private readonly rowBytes: number;
   private readonly kept = new Map<string, Promise<TextProgram>>();
 
   constructor(
@@ -71,6 +71,8 @@ export class Encoder {
     const { plan } = model;
     this.context = contextPlan(context);
     this.pooling = plan.description.pooling!;
+    this.rowBytes = rowStride(plan.shape.modelDim) * 4;
+    this.readback = new Readback(device, READ_ROWS * this.rowBytes);
     const sizes = stepSizes(plan, this.context);
     this.s = makeActivations(device, plan, { ...sizes, chunkTokens: chunkTokens ?? sizes.chunkTokens });
     this.ropeTables = ropeTablesOf(model, this.context.window);
@@ -107,20 +109,16 @@ export class Encoder {
     this.checkLength(ids.length);
     const chunks = await this.chunksOf(ids);
     await this.run(chunks, onUnit);
-    const { modelDim } = this.model.plan.shape;
-    const strideBytes = rowStride(modelDim) * 4;
-    const readRows = async (first: number, nRows: number) =>
-      new Float32Array(await readBuffer(this.device, this.text.buffer, first * strideBytes, nRows * strideBytes));
-    const rows = { nRows: ids.length, dim: modelDim, stride: rowStride(modelDim), readRows };
-    const vector = unitVector(await pooled(this.pooling, rows));
-    this.device.throwIfFailed();
-    return vector;
+    const dim = this.model.plan.shape.modelDim;
+    const readRows = (first: number, nRows: number) => this.readRows(first, nRows);
+    return unitVector(await pooled(this.pooling, { nRows: ids.length, dim, stride: this.rowBytes / 4, readRows }));
   }
 
   /** Waits for what is still being compiled, and gives everything back. */
   async destroy(): Promise<void> {
     const programs = await Promise.allSettled(this.kept.values());
     for (const program of programs) if (program.status === 'fulfilled') program.value.graph.destroy();
+    this.readback.destroy();
     this.s.destroy();
     this.kv.destroy();
   }
@@ -162,14 +160,21 @@ export class Encoder {
   }
 
   private encode(encoder: GPUCommandEncoder, { graph, first, ids }: Chunk, { from, to, takes, leaves }: Part): void {
-    const { text, s } = this;
-    const rowBytes = rowStride(this.model.plan.shape.modelDim) * 4;
+    const { text, s, rowBytes } = this;
     const [offset, sizeBytes] = [first * rowBytes, ids.length * rowBytes];
     if (takes) encoder.copyBufferToBuffer(text.buffer, offset, s.x.buffer, 0, sizeBytes);
     const pass = encoder.beginComputePass();
     graph.encodePart(pass, from, to);
     pass.end();
     if (leaves) encoder.copyBufferToBuffer(leaves.buffer, 0, text.buffer, offset, sizeBytes);
+  }
+
+  private async readRows(first: number, nRows: number): Promise<Float32Array> {
+    const { device, readback, text, rowBytes } = this;
+    const encoder = device.gpu.createCommandEncoder();
+    const pending = readback.copy(encoder, text.buffer, first * rowBytes, nRows * rowBytes);
+    device.submit(encoder.finish());
+    return new Float32Array(await pending.wait());
   }
 
   /** Tells the steps submitted from now on which tokens they are of, and where these stand. */
@@ -216,39 +221,5 @@ export class Encoder {
     const [key, program] = this.kept.entries().next().value!;
     this.kept.delete(key);
     program.then(({ graph }) => graph.destroy()).catch(() => {});
-  }
-}
-
-/** Work that is put together until it is worth a submission. */
-class Submissions {
-  private current: GPUCommandEncoder | null = null;
-  private nTokens = 0;
-  private readonly underWay: Promise<unknown>[] = [];
-
-  constructor(
-    private readonly device: Device,
-    private readonly onUnit: () => void,
-  ) {}
-
-  get encoder(): GPUCommandEncoder {
-    this.current ??= this.device.gpu.createCommandEncoder();
-    return this.current;
-  }
-
-  /** Says that so many tokens of a layer were encoded. */
-  async add(nTokens: number): Promise<void> {
-    this.nTokens += nTokens;
-    if (this.nTokens >= SUBMITTED) await this.flush();
-  }
-
-  async flush(): Promise<void> {
-    if (!this.current) return;
-    this.onUnit();
-    this.device.submit(this.current.finish());
-    this.current = null;
-    this.nTokens = 0;
-    this.underWay.push(this.device.gpu.queue.onSubmittedWorkDone());
-    if (this.underWay.length > IN_FLIGHT) await this.underWay.shift();
-    this.device.throwIfFailed();
   }
 }

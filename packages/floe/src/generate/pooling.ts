@@ -7,11 +7,12 @@ export interface TextRows {
   readonly dim: number;
   /** Values from one row to the next. */
   readonly stride: number;
+  /** At most `READ_ROWS` of them. */
   readonly readRows: (first: number, nRows: number) => Promise<Float32Array>;
 }
 
 /** Rows read back at once. */
-const READ_ROWS = 512;
+export const READ_ROWS = 128;
 
 /** The vector [dim] that a text's rows are pooled to. */
 export async function pooled(pooling: Pooling, rows: TextRows): Promise<Float64Array> {
