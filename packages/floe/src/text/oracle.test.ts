@@ -12,6 +12,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { preTokenizerFamilies } from './preTokenizer.ts';
 import { ARCTIC_TINY, hasVectors, readVocabulary, uncutVocabulary, vectorFile } from './testFiles.ts';
 import { createTokenizer, type Segment } from './tokenizer.ts';
+import type { Vocabulary } from './vocabulary.ts';
 import { wellFormed } from './wellFormed.ts';
 
 const temporary = mkdtempSync(join(tmpdir(), 'floe-text-'));
@@ -23,6 +24,14 @@ const write = (metadata: Readonly<Record<string, MetadataInput>>): string => {
 };
 
 const N_TEXTS = 5000;
+/** What llama.cpp wants of such a file before it reads its vocabulary. */
+const nomicMoe = {
+  ...Object.fromEntries(
+    Object.entries(VOCABULARY_ONLY).map(([key, value]) => [key.replace(/^gpt2/, 'nomic-bert-moe'), value]),
+  ),
+  'general.architecture': 'nomic-bert-moe',
+  'tokenizer.ggml.remove_extra_whitespaces': false,
+} as const;
 /** SentencePiece trained this one (`spm_train`, 1600 pieces, rules of its own for NFKC's like) on our random texts. */
 const UNIGRAM = testData('unigram.gguf')!;
 
@@ -141,6 +150,31 @@ describe('Unigram', () => {
     };
     await compare(write(metadata), texts.slice(0, 500), 'rewritten');
     await compare(write({ ...metadata, 'tokenizer.ggml.add_space_prefix': true }), texts.slice(500, 1000), 'rewritten');
+  });
+});
+
+describe('a mask that swallows what is before it', () => {
+  const texts = randomTexts(300, 'mask', ['<mask>', ' <mask>', 'a  <mask> b', '[MASK]', ' [MASK]', ' [MASK] c']);
+  it.each([
+    ['Jina’s code vocabulary', 'gpt2', '<mask>', { 'tokenizer.ggml.pre': 'jina-v2-code' }],
+    ['Nomic’s mixture of experts', 't5', '<mask>', nomicMoe],
+    ['ModernBERT', 'gpt2', '[MASK]', { 'general.name': 'Modern-BERT base' }],
+  ] as const)('gives llama.cpp’s ids: %s', async (_, kind, mask, more) => {
+    const made = randomTokenizer(512, kind);
+    const tokens = made['tokenizer.ggml.tokens'] as readonly string[];
+    const types = (made['tokenizer.ggml.token_type'] as Int32Array).slice();
+    const at = tokens.length - 10;
+    types[at] = 3;
+    const withMask = { 'tokenizer.ggml.tokens': tokens.with(at, mask), 'tokenizer.ggml.token_type': types };
+    const path = write({ ...VOCABULARY_ONLY, ...made, ...withMask, 'tokenizer.ggml.merges': [], ...more });
+    const vocab = await readVocabulary(path);
+    const llama = await openOracle(path, { vocabOnly: true });
+    const theirs = texts.map((text) => llama.tokenize(text, { special: true }));
+    await llama.close();
+    const idsBy = (one: Vocabulary) => texts.map((text) => createTokenizer(one).tokenize(text, { special: true }));
+    expect(idsBy(vocab)).toEqual(theirs);
+    // Control: left in place, the space is seen.
+    expect(idsBy({ ...vocab, trimsBefore: new Set() })).not.toEqual(theirs);
   });
 });
 

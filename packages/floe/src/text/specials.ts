@@ -2,6 +2,7 @@ import { TokenType, typeOf, type Vocabulary } from './vocabulary.ts';
 
 /** What C's `isspace` takes for white space. */
 const SPACES = /^[ \t-\r]*/;
+const isSpace = (text: string, at: number) => SPACES.exec(text.charAt(at))![0] !== '';
 
 /** A stretch of text, or a special token that stood there. */
 export type Fragment =
@@ -19,8 +20,9 @@ interface Special {
   readonly text: string;
   /** Added to the vocabulary as plain text (`TokenType.userDefined`): a user may type it. */
   readonly userDefined: boolean;
-  /** The white space behind it belongs to it. */
-  readonly trims: boolean;
+  /** The white space on that side of it belongs to it. */
+  readonly trimsAfter: boolean;
+  readonly trimsBefore: boolean;
 }
 
 /** Finds special tokens in text, in llama.cpp's order: the longest first, wherever it stands. */
@@ -34,7 +36,8 @@ export class Specials {
       const type = typeOf(vocab, id);
       const userDefined = type === TokenType.userDefined;
       if (text !== '' && (userDefined || type === TokenType.control || type === TokenType.unknown)) {
-        specials.push({ id, text, userDefined, trims: vocab.trimsAfter.has(id), bytes: utf8.encode(text).length });
+        const trims = { trimsAfter: vocab.trimsAfter.has(id), trimsBefore: vocab.trimsBefore.has(id) };
+        specials.push({ id, text, userDefined, ...trims, bytes: utf8.encode(text).length });
       }
     }
     this.#specials = specials.sort((a, b) => b.bytes - a.bytes || a.id - b.id);
@@ -47,14 +50,19 @@ export class Specials {
   partition(text: string, frames: readonly Range[]): Fragment[] {
     const inFrame = (start: number, end: number) => frames.some((frame) => frame.start <= start && end <= frame.end);
     let pieces: Piece[] = [{ start: 0, end: text.length }];
-    for (const { id, text: special, userDefined, trims } of this.#specials) {
+    for (const { id, text: special, userDefined, trimsAfter, trimsBefore } of this.#specials) {
       const found = occurrences(text, special);
       if (found.length === 0) continue;
       const framed = found.filter((at) => inFrame(at, at + special.length));
       const reserved = framed.length > 0 || (frames.length > 0 && looksLikeMarker(special));
       const matches = userDefined && !reserved ? found : framed;
-      const after = (end: number) => (trims ? end + SPACES.exec(text.slice(end))![0].length : end);
-      if (matches.length > 0) pieces = cutAt(pieces, id, special.length, matches, after);
+      const place = (start: number): Range => {
+        let [from, to] = [start, start + special.length];
+        while (trimsAfter && isSpace(text, to)) to++;
+        while (trimsBefore && from > 0 && isSpace(text, from - 1)) from--;
+        return { start: from, end: to };
+      };
+      if (matches.length > 0) pieces = cutAt(pieces, id, special.length, matches, place);
     }
     return pieces
       .filter((piece) => 'id' in piece || piece.start < piece.end)
@@ -85,7 +93,7 @@ function occurrences(text: string, special: string): number[] {
 type Piece = Range | { readonly id: number };
 
 /**
- * The pieces with token `id` cut out at each of `matches` that lies within one; `after` says where the text goes on.
+ * The pieces with token `id` cut out at each of `matches` that lies within one; `place` says what goes with it.
  * Both lists are in text order.
  */
 function cutAt(
@@ -93,7 +101,7 @@ function cutAt(
   id: number,
   length: number,
   matches: readonly number[],
-  after: (end: number) => number,
+  place: (start: number) => Range,
 ): Piece[] {
   const out: Piece[] = [];
   let m = 0;
@@ -106,8 +114,9 @@ function cutAt(
     for (; m < matches.length && matches[m]! + length <= piece.end; m++) {
       const at = matches[m]!;
       if (at < start) continue; // It overlaps the one before, or belongs to an earlier, longer token.
-      out.push({ start, end: at }, { id });
-      start = Math.min(after(at + length), piece.end);
+      const taken = place(at);
+      out.push({ start, end: Math.max(start, taken.start) }, { id });
+      start = Math.min(taken.end, piece.end);
     }
     out.push({ start, end: piece.end });
   }

@@ -49,6 +49,8 @@ export interface Vocabulary {
   readonly stripAccents: boolean;
   /** Special tokens that swallow the white space behind them, which files don't tell (Phi-3). */
   readonly trimsAfter: ReadonlySet<number>;
+  /** The same of the white space before them (`<mask>` of encoders). */
+  readonly trimsBefore: ReadonlySet<number>;
   readonly chatTemplate: string | null;
 }
 

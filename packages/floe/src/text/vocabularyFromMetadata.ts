@@ -84,12 +84,12 @@ export function vocabularyFromMetadata(meta: MetadataReader): Vocabulary {
     lowercase,
     stripAccents: isFlagged('normalizer.strip_accents', lowercase),
     trimsAfter: new Set(),
+    trimsBefore: new Set(),
     chatTemplate: text(meta, 'tokenizer.chat_template') || null,
   };
   checkVocabulary(vocab);
   const withEnds = withControlEnds(vocab);
-  const isPhi3 = /phi-?3/i.test(text(meta, 'general.name') ?? '');
-  return isPhi3 ? { ...withEnds, trimsAfter: trimsAfterOfPhi3(withEnds) } : withEnds;
+  return { ...withEnds, ...trimsOf(meta, withEnds) };
 }
 
 function modelOf(meta: MetadataReader): TokenizerModel {
@@ -105,7 +105,19 @@ function modelOf(meta: MetadataReader): TokenizerModel {
   );
 }
 
-/** A GGUF has no place for it: like llama.cpp, by the model's name. All special tokens but three, and `</s>`. */
+/** A GGUF has no place for what a special token trims: like llama.cpp, by what the model is. */
+function trimsOf(meta: MetadataReader, vocab: Vocabulary): Partial<Vocabulary> {
+  const name = text(meta, 'general.name') ?? '';
+  const architecture = text(meta, 'general.architecture') ?? '';
+  const before = (token: string) => ({ trimsBefore: new Set([vocab.tokens.indexOf(token)].filter((id) => id >= 0)) });
+  if (/jina-v2-(de|es|code)/.test(vocab.pre ?? '') || /nomic-bert-moe|jina-bert-v3/.test(architecture))
+    return before('<mask>');
+  if (/phi-?3/i.test(name)) return { trimsAfter: trimsAfterOfPhi3(vocab) };
+  if (/modern-bert/i.test(name)) return before('[MASK]');
+  return {};
+}
+
+/** All special tokens but three, and `</s>`. */
 function trimsAfterOfPhi3({ tokens, types }: Vocabulary): ReadonlySet<number> {
   const special: readonly number[] = [TokenType.control, TokenType.userDefined, TokenType.unknown];
   const ids = new Set<number>();
