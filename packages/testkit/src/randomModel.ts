@@ -6,12 +6,6 @@ import { type TensorMaker, tensorMaker } from './randomTensors.ts';
 import { randomTokenizer } from './randomTokenizer.ts';
 import { seeded } from './seeded.ts';
 
-/** `general.file_type` of each type of matrix: a label only. */
-const FILE_TYPES: Readonly<Record<FormatName, number>> = {
-  ...{ F32: 0, F16: 1, Q4_0: 2, Q4_1: 3, Q8_0: 7, Q5_0: 8, Q5_1: 9, Q2_K: 10, Q3_K: 12, Q4_K: 15, Q5_K: 17, Q6_K: 18 },
-  ...{ IQ4_NL: 25, IQ4_XS: 30, BF16: 32, MXFP4: 38, F8_E4M3: 1024 },
-};
-
 export interface RandomModelOptions {
   /** 'llama' with `nExperts` has Mixtral's shape. */
   readonly architecture: FamilyName;
@@ -98,7 +92,6 @@ function randomMetadata(options: RandomModelOptions): Record<string, MetadataInp
   return {
     'general.architecture': architecture,
     'general.name': `random ${family.title ?? architecture} ${options.seed}`,
-    'general.file_type': FILE_TYPES[options.type],
     'general.quantization_version': 2,
     ...Object.fromEntries(Object.entries(hyperparameters).map(([key, value]) => [`${architecture}.${key}`, value])),
     ...randomTokenizer(options.nVocab, family.tokenizer),

@@ -1,4 +1,6 @@
 /** Where the K formats keep what they have in common (ggml, k_quants). */
+import { pairOf, putPairs } from './bits.ts';
+import type { BlockPlace } from './blockFormat.ts';
 
 /** The 2-bit quant of an element of a group of 32, of Q2_K and Q3_K: four groups share 32 bytes. */
 export function quantOf(bytes: Uint8Array, quants: number, group: number, element: number): number {
@@ -8,6 +10,18 @@ export function quantOf(bytes: Uint8Array, quants: number, group: number, elemen
 /** Its inverse, into bytes that were zero: element i of 256. */
 export function setQuant(bytes: Uint8Array, quants: number, i: number, q: number): void {
   bytes[quants + 32 * (i >> 7) + (i & 31)]! |= q << (2 * ((i >> 5) & 3));
+}
+
+/** The 2-bit quants of a block, `quants` behind its beginning, into its main plane: 8 bytes for each group of 32. */
+export function packQuants({ row, at, main, mainAt }: BlockPlace, quants: number): void {
+  for (let group = 0; group < 8; group++)
+    putPairs(main, mainAt + 8 * group, (element) => quantOf(row, at + quants, group, element));
+}
+
+/** Its inverse. */
+export function unpackQuants({ row, at, main, mainAt }: BlockPlace, quants: number): void {
+  row.fill(0, at + quants, at + quants + 64);
+  for (let i = 0; i < 256; i++) setQuant(row, at + quants, i, pairOf(main, mainAt + 8 * (i >> 5), i & 31));
 }
 
 /** The nibble of an element of a group of 32, of Q4_K and Q5_K: two groups share 32 bytes. */

@@ -1,6 +1,5 @@
-import { pairOf, putPairs } from './bits.ts';
 import { blockFormat, copyBytes, halfAt } from './blockFormat.ts';
-import { quantOf, setQuant } from './kQuants.ts';
+import { packQuants, quantOf, unpackQuants } from './kQuants.ts';
 
 /**
  * Q2_K: 256 weights in 84 bytes: 16 bytes of a 4-bit scale s and minimum m for each 16 weights, 64 bytes of 2-bit quants,
@@ -14,17 +13,17 @@ export const q2_k = blockFormat({
   mainBytes: 64,
   sideBytes: 20,
   scaleOffsets: [80, 82],
-  pack: ({ row, at, main, mainAt, side, sideAt }) => {
+  pack: (place) => {
+    const { row, at, side, sideAt } = place;
     copyBytes(row, at + 80, side, sideAt, 4);
     copyBytes(row, at, side, sideAt + 4, 16);
-    for (let group = 0; group < 8; group++)
-      putPairs(main, mainAt + 8 * group, (element) => quantOf(row, at + 16, group, element));
+    packQuants(place, 16);
   },
-  unpack: ({ row, at, main, mainAt, side, sideAt }) => {
+  unpack: (place) => {
+    const { row, at, side, sideAt } = place;
     copyBytes(side, sideAt, row, at + 80, 4);
     copyBytes(side, sideAt + 4, row, at, 16);
-    row.fill(0, at + 16, at + 80);
-    for (let i = 0; i < 256; i++) setQuant(row, at + 16, i, pairOf(main, mainAt + 8 * (i >> 5), i & 31));
+    unpackQuants(place, 16);
   },
   weight: (block, i) => {
     const { bytes, view, at } = block;

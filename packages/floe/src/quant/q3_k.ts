@@ -1,6 +1,6 @@
-import { bitOf, pairOf, putBits, putPairs } from './bits.ts';
+import { bitOf, putBits } from './bits.ts';
 import { blockFormat, copyBytes, halfAt } from './blockFormat.ts';
-import { quantOf, setQuant, signedScaleOf } from './kQuants.ts';
+import { packQuants, quantOf, signedScaleOf, unpackQuants } from './kQuants.ts';
 
 /**
  * Q3_K: 256 weights in 110 bytes: 32 bytes of third bits, 64 of 2-bit quants, 12 of 6-bit scales s for each 16 weights, f16 d.
@@ -15,21 +15,22 @@ export const q3_k = blockFormat({
   mainBytes: 64,
   sideBytes: 48,
   scaleOffsets: [108],
-  pack: ({ row, at, main, mainAt, side, sideAt }) => {
+  pack: (place) => {
+    const { row, at, side, sideAt } = place;
     copyBytes(row, at + 108, side, sideAt, 2);
     copyBytes(row, at + 96, side, sideAt + 4, 12);
-    for (let group = 0; group < 8; group++) {
-      putPairs(main, mainAt + 8 * group, (element) => quantOf(row, at + 32, group, element));
+    packQuants(place, 32);
+    for (let group = 0; group < 8; group++)
       putBits(side, sideAt + 16 + 4 * group, (element) => (row[at + element]! >> group) & 1);
-    }
   },
-  unpack: ({ row, at, main, mainAt, side, sideAt }) => {
+  unpack: (place) => {
+    const { row, at, side, sideAt } = place;
     copyBytes(side, sideAt, row, at + 108, 2);
     copyBytes(side, sideAt + 4, row, at + 96, 12);
-    row.fill(0, at, at + 96);
+    unpackQuants(place, 32);
+    row.fill(0, at, at + 32);
     for (let i = 0; i < 256; i++) {
       const [group, element] = [i >> 5, i & 31];
-      setQuant(row, at + 32, i, pairOf(main, mainAt + 8 * group, element));
       row[at + element]! |= bitOf(side, sideAt + 16 + 4 * group, element) << group;
     }
   },
