@@ -500,6 +500,11 @@ declare module '#shaders/parts/unpack_q8_0.wgsl' {
   export default shader;
 }
 
+declare module '#shaders/parts/unpack_tq2_0.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
 declare module '#shaders/parts/weights.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;

@@ -44,6 +44,13 @@ export const blockEncoders = {
     view.setFloat32(0, scale, true);
     for (const [i, weight] of w.entries()) bytes[4 + i] = scale === 0 ? 0 : numberToE4m3(weight / scale);
   }),
+  TQ2_0: inBlocks(256, 66, (w, bytes, view) => {
+    const d = rounded(Math.abs(extremeOf(w)));
+    putHalves(view, 64, [d]);
+    w.forEach((x, i) => {
+      setQuant(bytes, 0, i, nearest(x, d, 1, 2));
+    });
+  }),
   Q2_K: inBlocks(256, 84, (w, bytes, view) => {
     const { d, dMin, scales, mins } = scalesAndMins(w, 16, 3, 15);
     putHalves(view, 80, [d, dMin]);

@@ -31,7 +31,7 @@ describe('encode', () => {
     ...{ F32: 0, F16: 2 ** -12, BF16: 2 ** -9, Q8_0: 0.0045, Q4_0: 0.126 },
     // Of the others, what the plain encoders of encodeBlocks.ts reach.
     ...{ Q4_1: 0.07, Q5_0: 0.064, Q5_1: 0.034, Q2_K: 0.4, Q3_K: 0.3, Q4_K: 0.08, Q5_K: 0.05, Q6_K: 0.035 },
-    ...{ IQ4_NL: 0.13, IQ4_XS: 0.15, MXFP4: 0.25, F8_E4M3: 0.036 },
+    ...{ IQ4_NL: 0.13, IQ4_XS: 0.15, MXFP4: 0.25, F8_E4M3: 0.036, TQ2_0: 0.5 },
   };
   it.each(formats.map(({ name }) => name))('%s keeps weights as near as it can', (name) => {
     const weights = seeded(3).uniforms(256 * 8, -1, 1);

@@ -15,6 +15,7 @@ import unpackQ5_1 from '#shaders/parts/unpack_q5_1.wgsl';
 import unpackQ5_k from '#shaders/parts/unpack_q5_k.wgsl';
 import unpackQ6_k from '#shaders/parts/unpack_q6_k.wgsl';
 import unpackQ8_0 from '#shaders/parts/unpack_q8_0.wgsl';
+import unpackTq2_0 from '#shaders/parts/unpack_tq2_0.wgsl';
 import type { BufferView, ShaderPart } from '../gpu/index.ts';
 import type { FormatName } from '../quant/index.ts';
 
@@ -66,4 +67,5 @@ export const unpackParts: Readonly<Record<FormatName, ShaderPart>> = {
   Q5_0: unpackQ5_0,
   Q4_1: unpackQ4_1,
   F8_E4M3: unpackF8_e4m3,
+  TQ2_0: unpackTq2_0,
 };

@@ -50,6 +50,7 @@ export type FormatName =
   | 'IQ4_NL'
   | 'IQ4_XS'
   | 'MXFP4'
+  | 'TQ2_0'
   | 'F8_E4M3';
 
 /** Types from here on stand only in headers that Floe writes itself, for files that are no GGUF. */

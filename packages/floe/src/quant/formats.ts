@@ -17,6 +17,7 @@ import { q5_1 } from './q5_1.ts';
 import { q5_k } from './q5_k.ts';
 import { q6_k } from './q6_k.ts';
 import { q8_0 } from './q8_0.ts';
+import { tq2_0 } from './tq2_0.ts';
 
 /** The formats Floe runs. Every test that says "for each format" runs over this list. */
 export const formats: readonly QuantFormat[] = [
@@ -36,6 +37,7 @@ export const formats: readonly QuantFormat[] = [
   iq4_nl,
   iq4_xs,
   mxfp4,
+  tq2_0,
   f8_e4m3,
 ];
 

@@ -106,6 +106,11 @@ const byHand: Record<string, { bytes: number[]; weights: number[] }> = {
       ...[...Array(16).fill(18), ...Array(16).fill(-18)],
     ],
   },
+  // Quants of each 32: 0, 1, 2, 3. d = 0x3800 = 0.5.
+  TQ2_0: {
+    bytes: [...Array(64).fill(0xe4), 0x00, 0x38],
+    weights: [-0.5, 0, 0.5, 1, -0.5, 0, 0.5, 1].flatMap((weight) => Array(32).fill(weight)),
+  },
   // d = 0x3f000000 = 0.5; 0x38 = 1, 0xb9 = -1.125, 0x01 = the smallest subnormal, 0x07 the largest, 0x7e = 448.
   F8_E4M3: {
     bytes: [0, 0, 0, 0x3f, 0x38, 0xb9, 0x01, 0x07, 0x7e, ...Array(123).fill(0)],
