@@ -46,7 +46,7 @@ declare module '#shaders/combine.wgsl' {
 }
 
 declare module '#shaders/embed.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ main: 'read'; side: 'read'; tokens: 'read'; x: 'readWrite' }, { nTokens: 'u32'; nVocab: 'u32'; nGroups: 'u32'; mainBase: 'u32'; sideBase: 'u32'; scale: 'f32' }, never, 'unpack'>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ main: 'read'; side: 'read'; tokens: 'read'; x: 'readWrite' }, { nTokens: 'u32'; nVocab: 'u32'; firstRow: 'u32'; nRows: 'u32'; nGroups: 'u32'; mainBase: 'u32'; sideBase: 'u32'; scale: 'f32' }, never, 'unpack'>;
   export default shader;
 }
 

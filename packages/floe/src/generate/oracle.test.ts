@@ -131,6 +131,24 @@ describe('random models agree with llama.cpp', () => {
     expect(found.maxError).toBeLessThan(5e-3);
   });
 
+  it('runs there with a matrix larger than can be bound: it is cut by rows', async () => {
+    const embedding = { nVocab: 70_000, modelDim: 512 };
+    // WebGPU's default for a binding.
+    expect(embedding.nVocab * embedding.modelDim * 4).toBeGreaterThan(2 ** 27);
+    const dense = { nLayers: 1, nHeads: 4, nKvHeads: 2, ffDim: 64, tied: true, seed: 5 } as const;
+    const path = fileOf({ ...embedding, ...dense, architecture: 'llama', type: 'F32' });
+    const far = prompts[0]!.slice(0, 8).map((id, i) => id + 9_900 * i);
+    const found = await compare(path, [far], { limits: 'default' });
+    expect(found.maxError).toBeLessThan(5e-3);
+    expect(found.top1).toBe(1);
+  });
+
+  it.each(['F32', 'Q8_0'] as const)('cutting matrices by rows changes no bit: %s', async (type) => {
+    const bytes = randomModel({ ...randomModels[0]!.options, type });
+    const found = await floeLogprobs(bytes, prompts, { bufferBytes: 6_000 });
+    expect(found).toEqual(await floeLogprobs(bytes, prompts));
+  });
+
   it('cutting the pool of experts in pieces changes no bit', async () => {
     const bytes = randomModel(randomModels[0]!.options);
     const pieces = await floeLogprobs(bytes, prompts, { poolBytes: 400_000 });

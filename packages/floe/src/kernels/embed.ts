@@ -15,21 +15,27 @@ export interface EmbedArgs {
   readonly scale?: number;
 }
 
-/** x[T, modelDim] = scale · rows `tokens[T]` of `w`, unpacked. */
+/** x[T, modelDim] = scale · rows `tokens[T]` of `w`, unpacked. Of a matrix in pieces each writes the tokens it has. */
 export function embed(rec: Recorder, a: EmbedArgs): void {
   const nGroups = rowStride(a.w.rowElements) / GROUP_ELEMENTS;
-  rec.dispatch({
-    shader: embedWgsl,
-    bindings: { main: a.w.record, side: a.w.record, tokens: a.tokens, x: a.x },
-    params: {
-      nTokens: a.nTokens,
-      nVocab: a.w.nRows,
-      nGroups,
-      mainBase: a.w.mainOffset / 16,
-      sideBase: a.w.sideOffset / 4,
-      scale: a.scale ?? 1,
-    },
-    parts: { unpack: unpackParts[a.w.format] },
-    workgroups: [Math.ceil(nGroups / 16), a.nTokens],
-  });
+  let firstRow = 0;
+  for (const piece of a.w.pieces ?? [a.w]) {
+    rec.dispatch({
+      shader: embedWgsl,
+      bindings: { main: piece.record, side: piece.record, tokens: a.tokens, x: a.x },
+      params: {
+        nTokens: a.nTokens,
+        nVocab: a.w.nRows,
+        firstRow,
+        nRows: piece.nRows,
+        nGroups,
+        mainBase: piece.mainOffset / 16,
+        sideBase: piece.sideOffset / 4,
+        scale: a.scale ?? 1,
+      },
+      parts: { unpack: unpackParts[a.w.format] },
+      workgroups: [Math.ceil(nGroups / 16), a.nTokens],
+    });
+    firstRow += piece.nRows;
+  }
 }

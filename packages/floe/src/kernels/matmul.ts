@@ -40,23 +40,39 @@ export interface MatmulArgs {
   readonly stage: number;
 }
 
-/** y[T, N] = x[T, K] · Wᵀ, W packed [N, K]. For one token each weight is unpacked once and used once; for more, T share it. */
+/**
+ * y[T, N] = x[T, K] · Wᵀ, W packed [N, K]. For one token each weight is unpacked once and used once; for more, T share it. A
+ * matrix in pieces takes a dispatch for each.
+ */
 export function matmul(rec: Recorder, args: MatmulArgs): void {
-  const { w, nTokens } = args;
+  const { w, nTokens, output = 'store' } = args;
   const shape = denseShape(rec.device, nTokens, w.format);
-  record(rec, shape, {
-    w,
-    output: args.output ?? 'store',
-    columns: columnsDense,
-    nTiles: Math.ceil(nTokens / shape.COLUMNS),
-    nColumns: nTokens,
-    bindings: { main: w.record, side: w.record, x: args.x, y: args.y },
-    firstRow: args.firstRow ?? 0,
-    yStride: args.yStride,
-    yOffset: args.yOffset ?? 0,
-    stage: args.stage,
-    route: { nExperts: 1, pairsPerX: 1, slotBytes: 0, firstSlot: 0, nSlots: 1 },
-  });
+  let yOffset = args.yOffset ?? 0;
+  for (const piece of w.pieces ?? [w]) {
+    record(rec, shape, {
+      w: piece,
+      output,
+      columns: columnsDense,
+      nTiles: Math.ceil(nTokens / shape.COLUMNS),
+      nColumns: nTokens,
+      bindings: { main: piece.record, side: piece.record, x: args.x, y: args.y },
+      firstRow: args.firstRow ?? 0,
+      yStride: args.yStride ?? rowStride(nOutputs(w, output)),
+      yOffset,
+      stage: args.stage,
+      route: { nExperts: 1, pairsPerX: 1, slotBytes: 0, firstSlot: 0, nSlots: 1 },
+    });
+    yOffset += nOutputs(piece, output);
+  }
+}
+
+/** Values of a row of y. */
+function nOutputs({ nRows }: Matrix, output: MatmulOutput): number {
+  return isGated(output) ? nRows / 2 : nRows;
+}
+
+function isGated(output: MatmulOutput): boolean {
+  return output === 'swiglu' || output === 'geglu';
 }
 
 /** What the router chose, on the GPU. Shapes: T tokens, k experts of each. */
@@ -201,8 +217,7 @@ interface Recording {
 
 function record(rec: Recorder, shape: MatmulShape, r: Recording): void {
   const { w, route } = r;
-  const isGated = r.output === 'swiglu' || r.output === 'geglu';
-  const nOut = isGated ? w.nRows / 2 : w.nRows;
+  const nOut = nOutputs(w, r.output);
   const params = {
     nOut,
     nRows: w.nRows,
@@ -222,7 +237,7 @@ function record(rec: Recorder, shape: MatmulShape, r: Recording): void {
     stage: r.stage,
   };
   const parts = { unpack: unpackParts[w.format], columns: r.columns, output: outputParts[r.output] };
-  const sets = Math.ceil(nOut / (isGated ? shape.ROWS / 2 : shape.ROWS));
+  const sets = Math.ceil(nOut / (isGated(r.output) ? shape.ROWS / 2 : shape.ROWS));
   const { ROWS, COLUMNS } = shape;
   const common = { bindings: r.bindings, params };
   switch (shape.kernel) {

@@ -32,6 +32,8 @@ export interface Matrix {
 /** A matrix whose record is bound as a whole. */
 export interface DenseMatrix extends Matrix {
   readonly record: BufferView;
+  /** Some of its rows each, in order, where the device can't bind them all; `record` is the first one's then. */
+  readonly pieces?: readonly DenseMatrix[];
 }
 
 /** A matrix that each expert has, at the same place in its slot. */

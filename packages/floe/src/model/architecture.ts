@@ -160,6 +160,11 @@ export interface MlpDescription {
 /** 'swiglu': silu(gate) · up. 'geglu': gelu(gate) · up, gelu by tanh. 'gelu': gelu(up + its bias), and there is no gate. */
 export type MlpActivation = 'swiglu' | 'geglu' | 'gelu';
 
+/** Whether a layer has an MLP of gate over up. */
+export function isGated({ mlp }: LayerDescription): boolean {
+  return mlp !== null && mlp.activation !== 'gelu';
+}
+
 /** 'swigluClamped': gpt-oss's, (up + 1) · gate · sigmoid(1.702 gate), both clamped. */
 export type ExpertActivation = 'swiglu' | 'geglu' | 'swigluClamped';
 

@@ -1,10 +1,12 @@
 import { throwIfAborted } from '../errors/index.ts';
 import { type CachePolicy, ExpertCache, ExpertSlots, type SlotClass } from '../experts/index.ts';
-import { type BufferView, type Device, whole } from '../gpu/index.ts';
+import type { BufferView, Device } from '../gpu/index.ts';
 import type { DenseMatrix } from '../kernels/index.ts';
 import type { RecordPlan, Urgency } from '../store/index.ts';
+import { isGated } from './architecture.ts';
 import { expertSizes } from './budget.ts';
 import { type PlacedLayer, placeLayer, requireF32, Views } from './placeLayer.ts';
+import { mostBytes, placeRecord } from './placeRecord.ts';
 import { type ModelPlan, routedLayers } from './plan.ts';
 import type { LayerPlan } from './planLayer.ts';
 import { isExpertRecord } from './records.ts';
@@ -42,18 +44,23 @@ export interface PlaceOptions {
   /** The most that experts may take in this thread's memory; by itself nothing. */
   readonly memoryBytes?: number | undefined;
   readonly policy?: CachePolicy | undefined;
-  /** Bytes of one pool buffer at the most, for tests. */
+  /** Bytes of one pool buffer, and of one of dense weights, at the most, for tests. */
   readonly poolBytes?: number | undefined;
+  readonly bufferBytes?: number | undefined;
 }
 
-/** Reads the dense records and writes them to the GPU, a buffer each; then fills the slots with experts that are near. */
+/** Reads the dense records and writes them to the GPU; then fills the slots with experts that are near. */
 export async function placeModel(
   device: Device,
   plan: ModelPlan,
   records: RecordReader,
   options: PlaceOptions = {},
 ): Promise<PlacedModel> {
-  const buffers = new Map<RecordPlan, BufferView>();
+  const placed = new Map<RecordPlan, readonly DenseMatrix[]>();
+  const gateOverUp = new Set(
+    plan.layers.flatMap(({ description, mlp }) => (isGated(description) ? mlp!.up.weight : [])),
+  );
+  const bufferBytes = options.bufferBytes ?? mostBytes(device);
   const slots = makeSlots(device, plan, options);
   const experts = slots && makeCache(plan, records, slots, options);
   const dense = plan.records.filter((record) => !isExpertRecord(record));
@@ -67,13 +74,12 @@ export async function placeModel(
   for (const record of dense) {
     throwIfAborted(options.signal);
     device.throwIfFailed();
-    const buffer = device.buffers.storage('weights', record.key, record.sizeBytes);
-    device.write(buffer, 0, await records.read(record, options.signal));
-    buffers.set(record, whole(buffer));
+    const bytes = await records.read(record, options.signal);
+    placed.set(record, placeRecord(device, record, bytes, { bufferBytes, isGateOverUp: gateOverUp.has(record) }));
     loaded(record);
   }
   await experts?.fill(options.signal, loaded);
-  return assemble(plan, buffers, slots, experts, await divisorsOf(plan, records));
+  return assemble(plan, placed, slots, experts, await divisorsOf(plan, records));
 }
 
 function makeSlots(device: Device, plan: ModelPlan, { slots, poolBytes }: PlaceOptions): ExpertSlots | null {
@@ -98,12 +104,12 @@ function makeCache(plan: ModelPlan, records: RecordReader, slots: ExpertSlots, o
 
 function assemble(
   plan: ModelPlan,
-  buffers: ReadonlyMap<RecordPlan, BufferView>,
+  matrices: ReadonlyMap<RecordPlan, readonly DenseMatrix[]>,
   slots: ExpertSlots | null,
   experts: ExpertCache | null,
   ropeDivisors: RopeDivisors,
 ): PlacedModel {
-  const views = new Views(buffers);
+  const views = new Views(matrices);
   const { positions, types, norm } = plan.input;
   const pools = new Map(routedLayers(plan.layers).map((layer, i) => [layer as LayerPlan, slots!.poolsOf(i)]));
   return {

@@ -14,12 +14,12 @@ export type PlacedLayer = LayerWeights<
   { readonly gateUp: ExpertMatrix; readonly down: ExpertMatrix }
 >;
 
-/** Finds the buffer of a record. */
+/** Finds what a record became. */
 export class Views {
-  constructor(private readonly buffers: ReadonlyMap<RecordPlan, BufferView>) {}
+  constructor(private readonly placed: ReadonlyMap<RecordPlan, readonly DenseMatrix[]>) {}
 
-  matrices(record: RecordPlan): DenseMatrix[] {
-    return record.matrices.map((matrix) => ({ ...matrix, record: this.buffers.get(record)! }));
+  matrices(record: RecordPlan): readonly DenseMatrix[] {
+    return this.placed.get(record)!;
   }
 
   matrix(record: RecordPlan): DenseMatrix {
@@ -28,7 +28,7 @@ export class Views {
 
   vector(record: RecordPlan): BufferView {
     requireF32(record);
-    return this.buffers.get(record)!;
+    return this.matrix(record).record;
   }
 
   norm({ weight, bias }: Norm<RecordPlan>): Norm<BufferView> {
