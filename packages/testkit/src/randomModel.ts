@@ -3,7 +3,7 @@ import { type GgufInput, type MetadataInput, type TensorInput, writeGguf } from 
 import { encoderTensors, N_TYPES } from './randomEncoder.ts';
 import { type Family, type FamilyName, families } from './randomFamilies.ts';
 import { type TensorMaker, tensorMaker } from './randomTensors.ts';
-import { randomTokenizer } from './randomTokenizer.ts';
+import { randomTokenizer, type TokenizerKind } from './randomTokenizer.ts';
 import { seeded } from './seeded.ts';
 
 export interface RandomModelOptions {
@@ -21,6 +21,8 @@ export interface RandomModelOptions {
   readonly nExperts?: number;
   readonly nExpertsUsed?: number;
   readonly nVocab: number;
+  /** Default: the family's. */
+  readonly tokenizer?: TokenizerKind;
   /** Of matrices; norms, biases, router and frequencies are F32 as in every file. */
   readonly type: FormatName;
   /** Those of another type, by name without `.weight`: files like Q4_K_M mix them. */
@@ -94,7 +96,7 @@ function randomMetadata(options: RandomModelOptions): Record<string, MetadataInp
     'general.name': `random ${family.title ?? architecture} ${options.seed}`,
     'general.quantization_version': 2,
     ...Object.fromEntries(Object.entries(hyperparameters).map(([key, value]) => [`${architecture}.${key}`, value])),
-    ...randomTokenizer(options.nVocab, family.tokenizer),
+    ...randomTokenizer(options.nVocab, options.tokenizer ?? family.tokenizer),
     ...(family.encoder ? { 'tokenizer.ggml.token_type_count': N_TYPES } : {}),
   };
 }

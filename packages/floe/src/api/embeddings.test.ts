@@ -1,6 +1,8 @@
 /** Vectors of texts through the public face, of a random BERT: what is asked for in which shape, and what is refused. */
+
+import { writeGguf } from '@floe/testkit/ggufWriter';
 import { testGpu } from '@floe/testkit/nodeGpu';
-import { randomModel } from '@floe/testkit/randomModel';
+import { randomGguf, randomModel } from '@floe/testkit/randomModel';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nodeHost } from '../host/node.ts';
 import { loadInThread } from './load.ts';
@@ -131,6 +133,24 @@ describe('a model that makes vectors', () => {
     expect(gpuBytes.other).toBeLessThanOrEqual(gpu.otherBytes);
     // Two blocks of 32 positions, and one on its way, of keys and values of 64; a table of two.
     expect(gpu.kvBytes).toBe(3 * 32 * 2 * 64 * 4 + 2 * 4);
+  });
+
+  it('may have more rows of the embedding than tokens, and not fewer', async () => {
+    const gguf = randomGguf({ ...small, architecture: 'bert', type: 'F32' });
+    const known = gguf.metadata['tokenizer.ggml.tokens'] as readonly string[];
+    const kinds = gguf.metadata['tokenizer.ggml.token_type'] as Int32Array;
+    const withTokens = (nTokens: number) => {
+      const tokens = Array.from({ length: nTokens }, (_, i) => known[i] ?? `[more${i}]`);
+      const types = Int32Array.from(tokens, (_, i) => kinds[i] ?? 1);
+      const vocabulary = { 'tokenizer.ggml.tokens': tokens, 'tokenizer.ggml.token_type': types };
+      const file = writeGguf({ ...gguf, metadata: { ...gguf.metadata, ...vocabulary } });
+      return loadInThread(nodeHost(testGpu()), new Blob([file as Uint8Array<ArrayBuffer>]));
+    };
+    const padded = await withTokens(314);
+    const { data } = await padded.embeddings.create({ input: [2, 100, 3] });
+    expect(await vectorsOf([2, 100, 3])).toEqual([data[0]!.embedding]);
+    await padded.unload();
+    await expect(withTokens(321)).rejects.toMatchObject({ code: 'text/vocabulary' });
   });
 
   it('is refused after it is unloaded', async () => {
