@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { testData } from '@floe/testkit/data';
 import { seeded } from '@floe/testkit/seeded';
 import { generateTrace, TRACE_RECIPES } from '../packages/floe/src/experts/index.ts';
-import { Runner } from '../packages/floe/src/generate/index.ts';
+import { Engine } from '../packages/floe/src/generate/index.ts';
 import { type Device, openDevice } from '../packages/floe/src/gpu/index.ts';
 import { systemClock } from '../packages/floe/src/host/index.ts';
 import { isExpertRecord, placeModel } from '../packages/floe/src/model/index.ts';
@@ -67,9 +67,10 @@ async function fetchedBy(device: Device, file: ModelFile, ids: readonly number[]
     },
     isNear: (record) => !isExpertRecord(record),
   });
-  const runner = new Runner(device, placed, CONTEXT, systemClock);
-  await (await runner.prefill(ids, { kind: 'greedy' }, 0, () => {})).wait();
-  await runner.destroy();
+  const engine = new Engine(device, placed, CONTEXT, systemClock);
+  const conversation = engine.open();
+  await (await conversation.prefill(ids, { kind: 'greedy' }, 0, () => {})).wait();
+  await engine.destroy();
   unplace(device, placed);
   return fetchedBytes;
 }

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { seeded } from '@floe/testkit/seeded';
-import { Runner } from '../packages/floe/src/generate/index.ts';
+import { Engine } from '../packages/floe/src/generate/index.ts';
 import { readGguf } from '../packages/floe/src/gguf/index.ts';
 import { type Device, whole } from '../packages/floe/src/gpu/index.ts';
 import { systemClock } from '../packages/floe/src/host/index.ts';
@@ -12,6 +12,7 @@ import {
   contextPlan,
   kvWindow,
   makeActivations,
+  makeStepActivations,
   placeModel,
   planModel,
   recordChunk,
@@ -48,8 +49,9 @@ type PlacedModel = Awaited<ReturnType<typeof placeModel>>;
 
 /** Prefill of a prompt and greedy decoding behind it, each token waited for as an answer does. */
 async function tokensPerSecond(device: Device, model: PlacedModel, name: string): Promise<Row> {
-  const runner = new Runner(device, model, CONTEXT, systemClock);
-  await runner.warmUp();
+  const engine = new Engine(device, model, CONTEXT, systemClock);
+  const conversation = engine.open();
+  await engine.warmUp();
   const random = seeded('bench');
   const ids = Array.from({ length: PROMPT_TOKENS }, () => random.int(0, model.plan.nVocab - 1));
   let [prefillMs, decodeMs, decodeCpuMs] = [
@@ -60,18 +62,18 @@ async function tokensPerSecond(device: Device, model: PlacedModel, name: string)
   let dispatches = 0;
   // Long chunks are compiled once enough was asked, beside the answers: the speed is that of a page open for a while.
   for (let i = 0; i < 5; i++) {
-    runner.rewind(0);
-    await (await runner.prefill(ids, { kind: 'greedy' }, 0, () => {})).wait();
+    conversation.rewind(0);
+    await (await conversation.prefill(ids, { kind: 'greedy' }, 0, () => {})).wait();
   }
   await new Promise((resolve) => setTimeout(resolve, 10_000));
   // The first round compiles the graph of the prompt's length and is not counted.
   for (let round = 0; round <= ROUNDS; round++) {
-    runner.rewind(0);
+    conversation.rewind(0);
     const startMs = performance.now();
-    await (await runner.prefill(ids, { kind: 'greedy' }, 0, () => {})).wait();
+    await (await conversation.prefill(ids, { kind: 'greedy' }, 0, () => {})).wait();
     const prefilledMs = performance.now();
     const [before, startCpuMs] = [device.counts.dispatches, workerCpuMs()];
-    for (let i = 0; i < DECODED_TOKENS; i++) await (await runner.decode({ kind: 'greedy' }, 0)).wait();
+    for (let i = 0; i < DECODED_TOKENS; i++) await (await conversation.decode({ kind: 'greedy' }, 0)).wait();
     const doneMs = performance.now();
     dispatches = (device.counts.dispatches - before) / DECODED_TOKENS;
     if (round === 0) continue;
@@ -79,7 +81,7 @@ async function tokensPerSecond(device: Device, model: PlacedModel, name: string)
     prefillMs = Math.min(prefillMs, prefilledMs - startMs);
     decodeMs = Math.min(decodeMs, doneMs - prefilledMs);
   }
-  await runner.destroy();
+  await engine.destroy();
   return {
     bench: 'models',
     name,
@@ -104,7 +106,8 @@ async function breakdown(device: Device, model: PlacedModel, name: string, nToke
   const context = contextPlan(CONTEXT);
   const kv = new KvPool(device, plan.shape, context.kv, kvWindow(context, nTokens));
   const sizes = { ...stepSizes(plan, context), chunkTokens: nTokens, spanTokens: nTokens, logitRows: 1 };
-  const s = makeActivations(device, plan, sizes);
+  const step = nTokens === 1 ? makeStepActivations(device, plan, sizes.window) : null;
+  const s = step ?? makeActivations(device, plan, sizes);
   // The middle of the decoding that is timed above.
   const first = nTokens === 1 ? PROMPT_TOKENS + DECODED_TOKENS / 2 : 0;
   const slots = Uint32Array.from({ length: nTokens }, (_, i) => first + i);
@@ -118,13 +121,20 @@ async function breakdown(device: Device, model: PlacedModel, name: string, nToke
   );
   const sampled = device.buffers.storage('other', 'sampled', 256);
   const { graph, jobs } = await jobsOf(device, s.fault, (rec) => {
-    if (nTokens === 1) recordDecode(rec, model, kv, s);
+    if (step) recordDecode(rec, model, kv, step);
     else {
       recordChunk(rec, model, kv, s, nTokens);
       if (plan.shape.nExperts > 0) recordSpan(rec, model, s, nTokens);
       recordHead(rec, model, s, s.headIn, 1);
     }
-    argmax(rec, { logits: s.logits, sampled: whole(sampled), tokens: s.tokens, nRows: 1, nVocab: plan.nVocab });
+    argmax(rec, {
+      logits: s.logits,
+      sampled: whole(sampled),
+      tokens: s.tokens,
+      nRows: 1,
+      nVocab: plan.nVocab,
+      stage: 0,
+    });
   });
   const best: Time[] = jobs.map(() => NEVER);
   let inOrder = NEVER;

@@ -88,7 +88,7 @@ export class CostMeter {
 
   /** The same when every kernel falls through. */
   private async timeSkipped(stepper: Stepper, ranges: Ranges): Promise<number> {
-    const { fault } = stepper.runner.s;
+    const { fault } = stepper.engine.steps.s;
     const set = (flag: number) => this.device.write(fault.buffer, 0, new Uint8Array(Uint32Array.of(flag).buffer));
     set(0);
     const { ms } = await this.time(stepper, ranges, 0);

@@ -154,7 +154,7 @@ async function runOnce({ name, stepper }: Variant, one: RowCase, first: number, 
   const { routing, nTokens } = one;
   const cache = stepper.model.experts!;
   const complete = name === 'all-resident';
-  const { runAhead } = stepper.runner.schedule.choose(complete);
+  const { runAhead } = stepper.engine.schedule.choose(complete);
   const before = { ...cache.counts };
   const missesBefore = () => cache.counts.layers.map(({ misses }) => misses);
   const misses: number[][] = [];

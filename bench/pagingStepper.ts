@@ -1,12 +1,13 @@
 /** Decodes token by token under one schedule, and keeps what each token missed. */
 import { DECODE, type Trace } from '../packages/floe/src/experts/index.ts';
 import { Decoder } from '../packages/floe/src/generate/decoder.ts';
-import { Runner, type Schedule } from '../packages/floe/src/generate/index.ts';
+import { Engine, type Schedule } from '../packages/floe/src/generate/index.ts';
 import type { DecodeProgram } from '../packages/floe/src/generate/step.ts';
-import type { TokenRoutes } from '../packages/floe/src/generate/tokenRoutes.ts';
+import type { TokenRoutes } from '../packages/floe/src/generate/stepRoutes.ts';
+import type { Seat } from '../packages/floe/src/generate/steps.ts';
 import { type Device, Recorder, readBuffer, whole } from '../packages/floe/src/gpu/index.ts';
 import { systemClock } from '../packages/floe/src/host/index.ts';
-import { argmax } from '../packages/floe/src/kernels/index.ts';
+import { argmax, denseStage } from '../packages/floe/src/kernels/index.ts';
 import { type PlacedModel, recordDecode } from '../packages/floe/src/model/index.ts';
 import { CONTEXT } from './pagingModel.ts';
 import { type Replay, ReplayRecorder } from './pagingReplay.ts';
@@ -19,22 +20,24 @@ export interface StepperOptions {
   readonly guessAhead?: number;
 }
 
-/** A runner's buffers and schedule, a decode step of its own and the decoder that runs it. */
+/** An engine's buffers and schedule, a decode step of its own and the decoder that runs it. */
 export class Stepper {
   /** Where the next token goes. */
   position = 0;
   /** The last token's routes. */
   routes: TokenRoutes | null = null;
+  private readonly seat: Seat;
 
   private constructor(
     private readonly device: Device,
     readonly model: PlacedModel,
-    readonly runner: Runner,
+    readonly engine: Engine,
     readonly decoder: Decoder,
     readonly program: DecodeProgram,
     private readonly sampled: GPUBuffer,
     private readonly replay: Replay | undefined,
   ) {
+    this.seat = engine.open().seat;
     decoder.onRoutes = (routes) => {
       this.routes = routes;
     };
@@ -42,16 +45,19 @@ export class Stepper {
 
   static async make(device: Device, model: PlacedModel, options: StepperOptions = {}): Promise<Stepper> {
     const { schedule = {}, replay, guessAhead = 0 } = options;
-    const runner = new Runner(device, model, CONTEXT, systemClock, schedule);
-    const { s, kv } = runner;
+    const engine = new Engine(device, model, CONTEXT, systemClock, schedule);
+    const { kv } = engine;
+    const { s } = engine.steps;
     const sampled = device.buffers.storage('activations', 'sampled', 256);
     const rec = replay ? new ReplayRecorder(device, s.fault, replay, guessAhead) : new Recorder(device, s.fault);
-    const cuts = recordDecode(rec, model, kv, s, guessAhead);
-    argmax(rec, { logits: s.logits, sampled: whole(sampled), tokens: s.tokens, nRows: 1, nVocab: model.plan.nVocab });
-    const program = { graph: await rec.finish('decode'), cuts: { ...cuts, end: rec.nRecorded }, guessAhead };
+    const cuts = recordDecode(rec, model, kv, s, { nRows: 1, guessAhead });
+    const { nVocab, shape } = model.plan;
+    const stage = denseStage(shape.nRoutedLayers);
+    argmax(rec, { logits: s.logits, sampled: whole(sampled), tokens: s.tokens, nRows: 1, nVocab, stage });
+    const program = { graph: await rec.finish('decode'), cuts: { ...cuts, end: rec.nRecorded }, guessAhead, nRows: 1 };
     if (rec instanceof ReplayRecorder && rec.nReplaced < cuts.layers.length) throw new Error('routing is not replayed');
-    const decoder = new Decoder(device, s, sampled, model.experts, runner.schedule, systemClock);
-    return new Stepper(device, model, runner, decoder, program, sampled, replay);
+    const decoder = new Decoder(device, s, sampled, model.experts, engine.schedule, systemClock);
+    return new Stepper(device, model, engine, decoder, program, sampled, replay);
   }
 
   /** The schedule learns the way to the host, as far as its memory goes. */
@@ -64,37 +70,44 @@ export class Stepper {
    * for no expert, as where none can be missing.
    */
   async step(how: 'paged' | 'whole', { token, id }: { token?: number; id?: number | undefined } = {}): Promise<number> {
-    const { s } = this.runner;
+    const { s } = this.engine.steps;
     const write = ({ buffer }: { buffer: GPUBuffer }, values: Uint32Array | Float32Array) =>
       this.device.write(buffer, 0, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
     if (token !== undefined) this.replay!.write(token);
     if (id !== undefined) write(s.tokens, Uint32Array.of(id));
     this.goTo(this.position);
-    this.runner.place(1);
+    this.place();
     this.position++;
-    if (how === 'whole') return this.decoder.submit(this.program).wait();
-    return this.decoder.run(this.program);
+    const ids = how === 'whole' ? this.decoder.submit(this.program).wait() : this.decoder.run(this.program);
+    return (await ids)[0]!;
   }
 
   /** Whoever begins a text again sets the position back; keys that are skipped are there, whatever they hold. */
   private goTo(position: number): void {
-    const { runner } = this;
-    if (runner.length > position) runner.rewind(position);
-    const { chunkTokens } = runner.s.sizes;
-    while (runner.length < position) runner.place(Math.min(chunkTokens, position - runner.length));
+    const { sequence } = this.seat;
+    if (sequence.length > position) sequence.rewind(position);
+    const { chunkTokens } = this.engine.kv.window;
+    while (sequence.length < position) sequence.extend(Math.min(chunkTokens, position - sequence.length));
+  }
+
+  private place(): void {
+    const { sequence, row } = this.seat;
+    const step = sequence.extend(1);
+    this.engine.kv.prepare(row, step);
+    this.engine.places.write(this.engine.steps.s, [{ position: step.first, row }]);
   }
 
   /** Of the last step, bit for bit: [nVocab]. */
   async logits(): Promise<Uint32Array> {
     const { nVocab } = this.model.plan;
-    return new Uint32Array(await readBuffer(this.device, this.runner.s.logits.buffer, 0, nVocab * 4));
+    return new Uint32Array(await readBuffer(this.device, this.engine.steps.s.logits.buffer, 0, nVocab * 4));
   }
 
   async destroy(): Promise<void> {
     this.decoder.destroy();
     this.program.graph.destroy();
     this.device.buffers.destroy(this.sampled);
-    await this.runner.destroy();
+    await this.engine.destroy();
   }
 }
 

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { testData } from '@floe/testkit/data';
 import { randomModel } from '@floe/testkit/randomModel';
-import { Runner } from '../packages/floe/src/generate/index.ts';
+import { Engine } from '../packages/floe/src/generate/index.ts';
 import { readGguf } from '../packages/floe/src/gguf/index.ts';
 import { openDevice } from '../packages/floe/src/gpu/index.ts';
 import { systemClock } from '../packages/floe/src/host/index.ts';
@@ -32,13 +32,13 @@ const { values: options } = parseArgs({
 
 const gpu = await nodeGpu();
 
-/** A runner of the bytes of a file, on a device of its own. */
+/** An engine for the bytes of a file, on a device of its own. */
 async function open(bytes: Uint8Array, context: ContextPlan) {
   const device = await openDevice(gpu);
   const read = async (offset: number, length: number) => bytes.subarray(offset, offset + length);
   const gguf = await readGguf({ sizeBytes: bytes.length, read });
   const placed = await placeModel(device, planModel(gguf), { read: (record) => packRecord(record, read) });
-  return { device, gguf, runner: new Runner(device, placed, context, systemClock) };
+  return { device, gguf, engine: new Engine(device, placed, context, systemClock) };
 }
 
 const rows: Row[] = [];
@@ -49,8 +49,8 @@ const slides = { window, overflow: 'slide', kv: 'F32' } as const;
 if (options.soak) {
   const small = { nLayers: 2, modelDim: 64, nHeads: 4, nKvHeads: 2, ffDim: 160, nVocab: 320 } as const;
   const bytes = randomModel({ ...small, architecture: 'llama', type: 'F32', seed: 2 });
-  const { device, runner } = await open(bytes, { window: 64, nSinks: 4, overflow: 'slide', kv: 'F16' });
-  const found = await soak(device, runner, Number(options.soak));
+  const { device, engine } = await open(bytes, { window: 64, nSinks: 4, overflow: 'slide', kv: 'F16' });
+  const found = await soak(device, engine, Number(options.soak));
   rows.push(...found.rows);
   checks.push(...found.checks);
 } else {
@@ -58,11 +58,11 @@ if (options.soak) {
   const chats = readSet(readFileSync(testData(options.set)!, 'utf8')).slice(0, Number(options.chats));
   const losses: Record<string, Loss> = {};
   for (const nSinks of [4, 0]) {
-    const { device, gguf, runner } = await open(bytes, { ...slides, nSinks });
+    const { device, gguf, engine } = await open(bytes, { ...slides, nSinks });
     const stream = streamOf(createTokenizer(vocabularyFromMetadata(gguf.metadata)), chats);
-    losses[`sinks ${nSinks}`] = await perplexityOf(runner, stream);
-    if (nSinks === 0) losses.recomputed = await recomputed(runner, stream, window);
-    await runner.destroy();
+    losses[`sinks ${nSinks}`] = await perplexityOf(engine.open(), stream);
+    if (nSinks === 0) losses.recomputed = await recomputed(engine, stream, window);
+    await engine.destroy();
     device.destroy();
   }
   for (const [name, { ppl, nTokens, nAnswerTokens, pplFull, ms }] of Object.entries(losses))

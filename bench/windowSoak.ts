@@ -1,17 +1,18 @@
 /** One conversation far beyond its window: that its last tokens cost what its first did, in time, work and memory. */
-import type { Runner } from '../packages/floe/src/generate/index.ts';
+import type { Engine } from '../packages/floe/src/generate/index.ts';
 import type { Device } from '../packages/floe/src/gpu/index.ts';
 import { type Check, type Row, round } from './report.ts';
 
 const MIB = 2 ** 20;
 
 /** Decodes `nTokens`, a tenth at a time. The heap is looked at after a collection, where node was started with --expose-gc. */
-export async function soak(device: Device, runner: Runner, nTokens: number): Promise<{ rows: Row[]; checks: Check[] }> {
+export async function soak(device: Device, engine: Engine, nTokens: number): Promise<{ rows: Row[]; checks: Check[] }> {
   const greedy = { kind: 'greedy' } as const;
-  await runner.warmUp();
-  const { window } = runner.context;
+  await engine.warmUp();
+  const { window } = engine.context;
   const prompt = Array.from({ length: window }, (_, i) => i % 256);
-  let pending = await runner.prefill(prompt, greedy, 0, () => {});
+  const conversation = engine.open();
+  let pending = await conversation.prefill(prompt, greedy, 0, () => {});
   const collect = (globalThis as { gc?: () => void }).gc ?? (() => {});
   const rows: Row[] = [];
   for (let tenth = 0; tenth < 10; tenth++) {
@@ -19,7 +20,7 @@ export async function soak(device: Device, runner: Runner, nTokens: number): Pro
     const startMs = performance.now();
     const n = Math.floor(nTokens / 10);
     for (let i = 0; i < n; i++) {
-      const next = await runner.decode(greedy, 0);
+      const next = await conversation.decode(greedy, 0);
       await pending.wait();
       pending = next;
     }

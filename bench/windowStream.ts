@@ -1,6 +1,6 @@
 /** The perplexity of answers in a stream of conversations, one after another without end. */
 import { logSoftmax } from '@floe/testkit/expectNear';
-import type { Runner } from '../packages/floe/src/generate/index.ts';
+import type { Conversation, Engine } from '../packages/floe/src/generate/index.ts';
 import { readBuffer } from '../packages/floe/src/gpu/index.ts';
 import type { Tokenizer } from '../packages/floe/src/text/index.ts';
 import type { EvalItem } from './evaluate.ts';
@@ -39,35 +39,37 @@ export function streamOf(tokenizer: Tokenizer, chats: readonly EvalItem[]): Stre
   return { ids, isAnswer };
 }
 
-/** As the runner's window has it. */
-export async function perplexityOf(runner: Runner, { ids, isAnswer }: Stream): Promise<Loss> {
+/** As the conversation's window has it. */
+export async function perplexityOf(conversation: Conversation, { ids, isAnswer }: Stream): Promise<Loss> {
   const startMs = performance.now();
   const losses: { at: number; loss: number }[] = [];
-  runner.rewind(0);
+  conversation.rewind(0);
   let at = 0;
-  for await (const logits of runner.logits(ids, () => {})) {
+  for await (const logits of conversation.logits(ids, () => {})) {
     at++;
     if (isAnswer[at]) losses.push({ at, loss: -logSoftmax(logits)[ids[at]!]! });
   }
-  return summary(losses, ids.length, runner.context.window, performance.now() - startMs);
+  return summary(losses, ids.length, conversation.context.window, performance.now() - startMs);
 }
 
 /** Each answer token from the `window` tokens before it alone, computed anew: what no cache can be better than. */
-export async function recomputed(runner: Runner, { ids, isAnswer }: Stream, window: number): Promise<Loss> {
+export async function recomputed(engine: Engine, { ids, isAnswer }: Stream, window: number): Promise<Loss> {
+  const conversation = engine.open();
   const startMs = performance.now();
   const losses: { at: number; loss: number }[] = [];
   for (const [at, id] of ids.entries()) {
     if (!isAnswer[at] || at === 0) continue;
     const seen = ids.slice(Math.max(0, at - window), at);
-    runner.rewind(0);
-    losses.push({ at, loss: -logSoftmax(await logitsBehind(runner, seen))[id]! });
+    conversation.rewind(0);
+    losses.push({ at, loss: -logSoftmax(await logitsBehind(engine, conversation, seen))[id]! });
   }
   return summary(losses, ids.length, window, performance.now() - startMs);
 }
 
-async function logitsBehind(runner: Runner, ids: readonly number[]): Promise<Float32Array> {
-  await (await runner.prefill(ids, { kind: 'greedy' }, 0, () => {})).wait();
-  const { device, model, s } = runner;
+async function logitsBehind(engine: Engine, conversation: Conversation, ids: readonly number[]): Promise<Float32Array> {
+  await (await conversation.prefill(ids, { kind: 'greedy' }, 0, () => {})).wait();
+  const { device, model } = engine;
+  const { s } = engine.prompts;
   return new Float32Array(await readBuffer(device, s.logits.buffer, 0, model.plan.nVocab * 4));
 }
 

@@ -1,10 +1,11 @@
 // Of each row the id of the greatest logit; ties: the lowest id.  One workgroup a row: each invocation keeps the best of
 // its share.
+#import "parts/fault.wgsl"
 #import "parts/order.wgsl"
 
 const LANES = 256u;
 const LOADS = 4u;   // under way at once: nothing but this workgroup hides their latency
-struct Params { nVocab: u32, logitStride: u32 }
+struct Params { nVocab: u32, logitStride: u32, stage: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> logits: array<f32>;              // [R, logitStride]
 @group(0) @binding(2) var<storage, read_write> sampled: array<u32>;       // [R] what the host reads back
@@ -32,7 +33,8 @@ fn argmax(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_ind
   workgroupBarrier();
   if (atomicLoad(&greatestKey) == bestKey) { atomicMax(&lowestId, ~bestId); }
   workgroupBarrier();
-  if (lane == 0u) {
+  // Behind a miss the ids are still the step's input.
+  if (lane == 0u && !faulted(params.stage)) {
     // No number among them: the host is told, and the next step reads some id.
     let nothing = atomicLoad(&greatestKey) == 0u;
     let id = ~atomicLoad(&lowestId);

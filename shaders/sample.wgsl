@@ -2,6 +2,7 @@
 // One workgroup a row. The k-th greatest key is found a byte at a time by histograms, the k are sorted, and sums over the
 // sorted list cut it and pick. Integer counts and a sort by (key, id) make it the same on every adapter, but for the
 // rounding of exp. A logit of -inf or NaN has no mass; where none has any, the first of the sorted list is picked.
+#import "parts/fault.wgsl"
 #import "parts/order.wgsl"
 
 const LANES = 256u; // tunable
@@ -13,7 +14,7 @@ const KEY_OF_INFINITY = 0xff800000u;
 const KEY_OF_MINUS_INFINITY = 0x007fffffu;
 const NO_MASS = -1e4;   // behind the first: its exponential is 0 at every temperature up to 100
 const SAMPLING_VALUES = 8u;
-struct Params { nVocab: u32, logitStride: u32 }
+struct Params { nVocab: u32, logitStride: u32, stage: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> logits: array<f32>;              // [R, logitStride]
 @group(0) @binding(2) var<storage, read> sampling: array<f32>;            // [R, 8] temperature, topK, topP, minP, u
@@ -48,7 +49,8 @@ fn sample(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_ind
   collect(lane, least);
   sortKept(lane, nKept);
   let place = pick(workgroup.x, lane, nKept);
-  if (lane == 0u) {
+  // Behind a miss the ids are still the step's input.
+  if (lane == 0u && !faulted(params.stage)) {
     sampled[row] = ids[place];
     tokens[row] = ids[place];
   }

@@ -11,7 +11,7 @@ declare module '#shaders/addBranch.wgsl' {
 }
 
 declare module '#shaders/argmax.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ logits: 'read'; sampled: 'readWrite'; tokens: 'readWrite' }, { nVocab: 'u32'; logitStride: 'u32' }, never, never>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ logits: 'read'; sampled: 'readWrite'; tokens: 'readWrite' }, { nVocab: 'u32'; logitStride: 'u32'; stage: 'u32' }, never, never>;
   export default shader;
 }
 
@@ -136,7 +136,7 @@ declare module '#shaders/route.wgsl' {
 }
 
 declare module '#shaders/sample.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ logits: 'read'; sampling: 'read'; sampled: 'readWrite'; tokens: 'readWrite' }, { nVocab: 'u32'; logitStride: 'u32' }, never, never>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ logits: 'read'; sampling: 'read'; sampled: 'readWrite'; tokens: 'readWrite' }, { nVocab: 'u32'; logitStride: 'u32'; stage: 'u32' }, never, never>;
   export default shader;
 }
 

@@ -1,6 +1,6 @@
 /** What tests against llama.cpp share: Floe's log-probabilities, how sure its routes were, and how far two engines are apart. */
 
-import { Runner } from '../../floe/src/generate/index.ts';
+import { Engine } from '../../floe/src/generate/index.ts';
 import { readGguf } from '../../floe/src/gguf/index.ts';
 import { type Device, readBuffer } from '../../floe/src/gpu/index.ts';
 import { systemClock } from '../../floe/src/host/index.ts';
@@ -28,26 +28,27 @@ export async function floeAnswers(
   const read = async (offset: number, length: number) => bytes.subarray(offset, offset + length);
   const plan = planModel(await readGguf({ sizeBytes: bytes.length, read }));
   const placed = await placeModel(device, plan, { read: (record) => packRecord(record, read) }, options);
-  const runner = new Runner(device, placed, Math.min(plan.shape.nCtxTrain, 256), systemClock);
+  const engine = new Engine(device, placed, Math.min(plan.shape.nCtxTrain, 256), systemClock);
+  const conversation = engine.open();
   const margins = await marginsOf(plan, read);
   const answers: Answer[] = [];
   for (const ids of prompts) {
-    runner.rewind(0);
+    conversation.rewind(0);
     const routed: Promise<number[]>[] = [];
     // Called while a layer's scores are still where its router put them.
-    runner.onPromptRoutes = (layer) => {
+    engine.prompts.onRoutes = (layer) => {
       const sizeBytes = ids.length * rowStride(plan.shape.nExperts) * 4;
       routed.push(
-        readBuffer(device, runner.s.routerLogits.buffer, 0, sizeBytes).then((logits) => margins(layer, logits)),
+        readBuffer(device, engine.prompts.s.routerLogits.buffer, 0, sizeBytes).then((logits) => margins(layer, logits)),
       );
     };
     const logprobs: Float64Array[] = [];
-    for await (const logits of runner.logits(ids, () => {})) logprobs.push(logSoftmax(logits));
+    for await (const logits of conversation.logits(ids, () => {})) logprobs.push(logSoftmax(logits));
     const layers = await Promise.all(routed);
     answers.push({ logprobs, margins: ids.map((_, i) => Math.min(Infinity, ...layers.map((layer) => layer[i]!))) });
   }
   device.throwIfFailed();
-  await runner.destroy();
+  await engine.destroy();
   return answers;
 }
 
@@ -62,10 +63,11 @@ export async function floeGreedy(
   const plan = planModel(await readGguf({ sizeBytes: bytes.length, read }));
   const { slots } = planMemory(plan, 256, 'min');
   const placed = await placeModel(device, plan, { read: (record) => packRecord(record, read) }, { slots });
-  const runner = new Runner(device, placed, 256, systemClock);
-  const picked = [await (await runner.prefill(ids, { kind: 'greedy' }, 0, () => {})).wait()];
-  while (picked.length < nTokens) picked.push(await (await runner.decode({ kind: 'greedy' }, 0)).wait());
-  await runner.destroy();
+  const engine = new Engine(device, placed, 256, systemClock);
+  const conversation = engine.open();
+  const picked = [await (await conversation.prefill(ids, { kind: 'greedy' }, 0, () => {})).wait()];
+  while (picked.length < nTokens) picked.push(await (await conversation.decode({ kind: 'greedy' }, 0)).wait());
+  await engine.destroy();
   return picked;
 }
 

@@ -1,6 +1,6 @@
 /** What a loaded model says of its experts. */
 import type { ExpertCache, Residence } from '../experts/index.ts';
-import type { Runner } from '../generate/index.ts';
+import type { Engine } from '../generate/index.ts';
 import type { Clock } from '../host/index.ts';
 import { EXPERT_PLACES, type ExpertsReport } from './types.ts';
 
@@ -14,13 +14,13 @@ export class ExpertWatch {
   private isTelling = false;
 
   constructor(
-    private readonly runner: Runner,
+    private readonly engine: Engine,
     private readonly experts: ExpertCache,
     private readonly clock: Clock,
     private readonly listener: ((report: ExpertsReport) => void) | undefined,
   ) {
     this.lastRouted = new Uint16Array(0);
-    runner.decoder.onRoutes = ({ ids }) => {
+    engine.decoder.onRoutes = ({ ids }) => {
       this.lastRouted = ids;
       this.changed();
     };
@@ -41,10 +41,10 @@ export class ExpertWatch {
   }
 
   report(): ExpertsReport {
-    const { experts, runner } = this;
+    const { experts, engine } = this;
     const { nLayers, nExperts, nExpertsUsed } = experts.size;
-    const { runAhead, group } = runner.schedule.choose(experts.allResident);
-    const { latencyMs, layerMs } = runner.schedule;
+    const { runAhead, group } = engine.schedule.choose(experts.allResident);
+    const { latencyMs, layerMs } = engine.schedule;
     const { counts, memory } = experts;
     return {
       nLayers,

@@ -1,6 +1,6 @@
 import { orAborted, TextError } from '../errors/index.ts';
 import { checkSlots, type ExpertCache } from '../experts/index.ts';
-import { Encoder, Runner, type Schedule } from '../generate/index.ts';
+import { Encoder, Engine, type Schedule } from '../generate/index.ts';
 import { type Gguf, readGguf } from '../gguf/index.ts';
 import { type Device, type DeviceOptions, openDevice } from '../gpu/index.ts';
 import type { Host } from '../host/index.ts';
@@ -122,7 +122,7 @@ async function makeReady(
     const prefetch = options.paging?.prefetch ?? true;
     const engine = plan.description.pooling
       ? new Encoder(device, placed, context)
-      : new Runner(device, placed, context, host.clock, scheduleOf(options), prefetch);
+      : new Engine(device, placed, context, host.clock, scheduleOf(options), prefetch);
     return { placed, engine };
   });
   const { compiled } = device.pipelines;
@@ -134,11 +134,10 @@ async function makeReady(
   const info = infoOf(opened, plan, context, template !== null, device, memory.notices);
   const common = { device, placed, tokenizer, weights, info };
   if (engine instanceof Encoder) return { model: new LocalEmbedder({ ...common, encoder: engine }), experts: null };
-  const runner = engine;
-  if (placed.experts) runner.decoder.dropBelow = options.paging?.dropBelow ?? 0;
-  const watch = placed.experts && new ExpertWatch(runner, placed.experts, host.clock, options.onExperts);
-  if (options.onTrace) recordTrace(runner, info.name, options.onTrace);
-  const model = new LocalModel({ ...common, host, runner, template, watch });
+  if (placed.experts) engine.decoder.dropBelow = options.paging?.dropBelow ?? 0;
+  const watch = placed.experts && new ExpertWatch(engine, placed.experts, host.clock, options.onExperts);
+  if (options.onTrace) recordTrace(engine, info.name, options.onTrace);
+  const model = new LocalModel({ ...common, host, engine, template, watch });
   return { model, experts: placed.experts };
 }
 

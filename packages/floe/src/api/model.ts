@@ -3,8 +3,8 @@ import {
   type AnswerPart,
   type AnswerRequest,
   answer,
+  type Engine,
   measureLoss,
-  type Runner,
   topLogprobs,
 } from '../generate/index.ts';
 import type { Device } from '../gpu/index.ts';
@@ -15,9 +15,9 @@ import { type ChatTemplate, endIds, type Tokenizer } from '../text/index.ts';
 import { chatPrompt } from './chatPrompt.ts';
 import { checkIds, checkPrompt, invalid, maxTokensOf, onlyWrites, pickingOf, seedOf, stopsOf } from './check.ts';
 import { collectChat, collectText, streamOf } from './chunks.ts';
+import { Conversations } from './conversations.ts';
 import type { ExpertWatch } from './experts.ts';
 import { OwnAnswers } from './ownAnswers.ts';
-import { TurnQueue } from './queue.ts';
 import type {
   ChatCompletion,
   ChatCompletionChunk,
@@ -40,7 +40,7 @@ export interface ModelParts {
   readonly host: Host;
   readonly device: Device;
   readonly placed: PlacedModel;
-  readonly runner: Runner;
+  readonly engine: Engine;
   readonly tokenizer: Tokenizer;
   readonly template: ChatTemplate | null;
   readonly weights: WeightSource;
@@ -57,7 +57,7 @@ type Answer = AsyncGenerator<AnswerPart & { nPrompt: number }>;
 /** A model in this thread. In a page it lives in a worker, and `worker/client.ts` wears its face. */
 export class LocalModel implements Model {
   readonly info: ModelInfo;
-  private readonly queue = new TurnQueue();
+  private readonly conversations: Conversations;
   private readonly own = new OwnAnswers();
   private readonly ends: ReadonlySet<number>;
   private unloaded: Promise<void> | null = null;
@@ -68,6 +68,7 @@ export class LocalModel implements Model {
 
   constructor(private readonly parts: ModelParts) {
     this.info = parts.info;
+    this.conversations = new Conversations(parts.engine);
     this.ends = endIds(parts.tokenizer.vocabulary);
     // What memory has room for comes while nobody asks for anything.
     void parts.placed.experts?.fillUp();
@@ -105,12 +106,12 @@ export class LocalModel implements Model {
     if (!Number.isInteger(options.top) || options.top < 0)
       throw invalid('top', String(options.top), 'a whole number, 0 or more');
     const signal = this.signalOf(options);
-    const leave = await this.enter(signal);
+    const { conversation, release } = await this.take([], ids.length, signal);
     try {
-      const positions = await topLogprobs(this.parts.runner, ids, options.top, signal);
+      const positions = await topLogprobs(conversation, ids, options.top, signal);
       return positions.map(({ top, next }, position) => ({ position, top, ...(next === null ? {} : { next }) }));
     } finally {
-      leave();
+      release();
     }
   }
 
@@ -131,19 +132,20 @@ export class LocalModel implements Model {
   }
 
   async lossyCost(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<LossyCost> {
-    const { runner } = this.parts;
+    const { engine } = this.parts;
     checkIds(ids, this.info.nVocab);
     if (ids.length < 2) throw invalid('ids', `${ids.length} of them`, 'two or more');
-    if (runner.decoder.dropBelow === 0)
+    if (engine.decoder.dropBelow === 0)
       throw invalid(
         'paging.dropBelow',
         '0',
         'a share above 0 when the model is loaded, or there is nothing to measure',
       );
     const life = this.signalOf(signal ? { signal } : {});
-    const leave = await this.enter(life);
+    this.checkLoaded();
+    const leave = await this.conversations.alone(life);
     try {
-      return await measureLoss(runner, ids, life);
+      return await measureLoss(engine, ids, life);
     } finally {
       leave();
     }
@@ -160,15 +162,15 @@ export class LocalModel implements Model {
 
   /** Ends what runs and what waits, then gives everything back, each thing whatever became of the one before. */
   private async giveBack(): Promise<void> {
-    const { template, runner, device, weights, placed } = this.parts;
+    const { template, engine, device, weights, placed } = this.parts;
     this.life.abort();
     // An answer whose reader has stopped reading hears no signal: it is ended where it stands.
     await Promise.allSettled([...this.running].map((answer) => answer.return(undefined)));
-    await this.queue.idle();
+    await this.conversations.drained();
     await this.remember();
     template?.dispose();
     try {
-      await runner.destroy();
+      await engine.destroy();
     } finally {
       await placed.experts?.destroy();
       device.destroy();
@@ -213,7 +215,7 @@ export class LocalModel implements Model {
     continues: boolean,
     { onStart, onEnd }: { onStart: () => void; onEnd: () => void },
   ): Answer {
-    const { runner, tokenizer, host } = this.parts;
+    const { tokenizer, host } = this.parts;
     const startMs = host.clock.now();
     const signal = this.signalOf(request);
     const checked: Omit<AnswerRequest, 'prompt'> = {
@@ -229,18 +231,20 @@ export class LocalModel implements Model {
     };
     onStart();
     try {
-      const leave = await this.enter(signal);
+      this.checkLoaded();
+      const prompt = await promptOf();
+      checkPrompt(prompt, this.info.nVocab);
+      const nMost = checked.maxTokens ?? Number.POSITIVE_INFINITY;
+      const { conversation, release } = await this.take(prompt, prompt.length + nMost, signal);
       try {
-        const prompt = await promptOf();
-        checkPrompt(prompt, this.info.nVocab);
         let text = '';
-        for await (const part of answer(runner, tokenizer, host.clock, { ...checked, prompt })) {
+        for await (const part of answer(conversation, tokenizer, host.clock, { ...checked, prompt })) {
           if (part.kind === 'text') text += part.text;
           else if (part.kind === 'done' && !continues) this.rememberAnswer(text, part.ids);
           yield { ...part, nPrompt: prompt.length };
         }
       } finally {
-        leave();
+        release();
         this.rememberVisit();
       }
     } finally {
@@ -281,16 +285,16 @@ export class LocalModel implements Model {
     };
   }
 
-  private async enter(signal: AbortSignal): Promise<() => void> {
+  private async take(shared: readonly number[], nTokens: number, signal: AbortSignal) {
     this.checkLoaded();
-    const leave = await this.queue.enter(signal);
+    const taken = await this.conversations.take({ shared, nTokens, signal });
     try {
       this.parts.device.throwIfFailed();
     } catch (error) {
-      leave();
+      taken.release();
       throw error;
     }
-    return leave;
+    return taken;
   }
 
   private checkLoaded(): void {

@@ -1,20 +1,20 @@
 /** Writes down which experts a model's tokens are routed to, for the simulator and benches; experts/trace.ts has the format. */
 import { DECODE, encodeTraceShape, encodeTraceToken, NOT_ROUTED, PROMPT } from '../experts/index.ts';
-import type { Runner } from '../generate/index.ts';
+import type { Engine } from '../generate/index.ts';
 
 /**
  * Gives `onTrace` the bytes of a trace as it is made: its first line now, then each token. Of a prompt's tokens, weights
  * stay on the GPU and are 0 here. What listens to decoded tokens already goes on listening. A model without experts has
  * no trace.
  */
-export function recordTrace(runner: Runner, model: string, onTrace: (bytes: Uint8Array) => void): void {
-  const { shape, layers } = runner.model.plan;
+export function recordTrace(engine: Engine, model: string, onTrace: (bytes: Uint8Array) => void): void {
+  const { shape, layers } = engine.model.plan;
   const { nRoutedLayers: nLayers, nExperts, nExpertsUsed } = shape;
   if (nLayers === 0) return;
   const slotBytes = layers.flatMap(({ experts }) => experts?.records[0]?.sizeBytes ?? []);
   onTrace(encodeTraceShape({ model, nLayers, nExperts, nExpertsUsed, slotBytes }));
 
-  const { decoder } = runner;
+  const { decoder } = engine;
   const { onRoutes } = decoder;
   decoder.onRoutes = (routes) => {
     onTrace(encodeTraceToken({ phase: DECODE, ids: routes.ids, weights: normalized(routes.weights, nExpertsUsed) }));
@@ -24,7 +24,7 @@ export function recordTrace(runner: Runner, model: string, onTrace: (bytes: Uint
   // Layer by layer, all tokens of a span in each.
   let tokens: Uint16Array[] = [];
   const weights = new Float32Array(nLayers * nExpertsUsed);
-  runner.onPromptRoutes = (layer, _first, ids) => {
+  engine.prompts.onRoutes = (layer, _first, ids) => {
     const nTokens = ids.length / nExpertsUsed;
     if (layer === 0) {
       tokens = Array.from({ length: nTokens }, () => new Uint16Array(nLayers * nExpertsUsed).fill(NOT_ROUTED));

@@ -2,8 +2,9 @@ import { ContextError, NumericError, throwIfAborted } from '../errors/index.ts';
 import type { Clock } from '../host/index.ts';
 import { NOTHING_PICKED } from '../kernels/index.ts';
 import { answerText, type Tokenizer } from '../text/index.ts';
+import type { Conversation } from './conversation.ts';
+import type { Picking } from './pick.ts';
 import { seededUniform } from './random.ts';
-import type { Picking, Runner } from './runner.ts';
 import { StopMatcher } from './stop.ts';
 
 export interface AnswerRequest {
@@ -47,13 +48,13 @@ export type AnswerPart =
  * is wasted, not wrong; where it would load experts it is not begun before it is known to be wanted.
  */
 export async function* answer(
-  runner: Runner,
+  conversation: Conversation,
   tokenizer: Tokenizer,
   clock: Clock,
   request: AnswerRequest,
 ): AsyncGenerator<AnswerPart> {
   const { prompt, picking, signal } = request;
-  const { window, overflow } = runner.context;
+  const { window, overflow } = conversation.context;
   const room = overflow === 'slide' ? Number.POSITIVE_INFINITY : window - prompt.length;
   if (room < 0) throw promptTooLong(prompt.length, window);
   // The id sampled last needs no room: nothing is computed from it.
@@ -62,13 +63,13 @@ export async function* answer(
   const text = answerText(tokenizer, { continues: request.continues });
   const stop = new StopMatcher(request.stops);
   const ids: number[] = [];
-  const cachedTokens = runner.reuse(prompt);
+  const cachedTokens = conversation.reuse(prompt);
   let endId: readonly number[] = [];
   const beforeUnit = () => {
     throwIfAborted(signal);
     request.onUnit();
   };
-  let pending = await runner.prefill(prompt.slice(cachedTokens), picking, uniform(), beforeUnit, signal);
+  let pending = await conversation.prefill(prompt.slice(cachedTokens), picking, uniform(), beforeUnit, signal);
   let ahead: typeof pending | null = null;
   let waited = false;
   let firstMs = 0;
@@ -84,11 +85,12 @@ export async function* answer(
       cachedTokens,
     };
   };
+  const leave = conversation.enter();
   try {
     while (ids.length < nMost) {
       waited = false;
       const isLast = ids.length + 1 >= nMost;
-      ahead = !isLast && runner.cannotMiss ? await runner.decode(picking, uniform(), signal) : null;
+      ahead = !isLast && conversation.cannotMiss ? await conversation.decode(picking, uniform(), signal) : null;
       waited = true;
       const id = pickedId(await pending.wait());
       firstMs ||= clock.now();
@@ -111,7 +113,7 @@ export async function* answer(
         return;
       }
       if (isLast) break;
-      pending = ahead ?? (await runner.decode(picking, uniform(), signal));
+      pending = ahead ?? (await conversation.decode(picking, uniform(), signal));
       ahead = null;
     }
     if (overflow === 'error' && ids.length > room) throw windowFull(ids.length, window);
@@ -121,10 +123,11 @@ export async function* answer(
     yield* partOf('text', rest.stopped ? rest.text : rest.text + stop.flush());
     yield done(rest.stopped ? 'stop' : 'length');
   } finally {
+    leave();
     // The buffers of steps still queued must come back before the next answer begins; why this one ended is known.
     if (!waited) await pending.wait().catch(() => {});
     await ahead?.wait().catch(() => {});
-    runner.holds([...prompt, ...ids, ...endId]);
+    conversation.holds([...prompt, ...ids, ...endId]);
   }
 }
 

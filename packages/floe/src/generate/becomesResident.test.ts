@@ -7,7 +7,7 @@ import { openDevice } from '../gpu/index.ts';
 import { systemClock } from '../host/index.ts';
 import { type PlacedModel, placeModel, planModel } from '../model/index.ts';
 import { packRecord, type RecordPlan } from '../store/index.ts';
-import { Runner } from './index.ts';
+import { type Conversation, Engine } from './index.ts';
 
 const GREEDY = { kind: 'greedy' } as const;
 const [nLayers, nExperts, nExpertsUsed] = [3, 32, 2];
@@ -25,29 +25,30 @@ const plan = readGguf({ sizeBytes: bytes.length, read }).then(planModel);
 /** What it answers with every expert there, and each expert's first step in which the first layer needs it. */
 async function expected(): Promise<{ ids: number[]; late: { key: number; step: number } }> {
   const placed = await placeModel(await device, await plan, { read: (record) => packRecord(record, read) });
-  const runner = new Runner(await device, placed, 64, systemClock);
+  const engine = new Engine(await device, placed, 64, systemClock);
+  const conversation = engine.open();
   const used = new Set<number>();
-  runner.onPromptRoutes = (layer, _, experts) => {
+  engine.prompts.onRoutes = (layer, _, experts) => {
     for (const expert of experts) used.add(layer * nExperts + expert);
   };
   const steps: Uint16Array[] = [];
-  runner.decoder.onRoutes = ({ ids }) => steps.push(ids);
-  const ids = await decode(runner);
+  engine.decoder.onRoutes = ({ ids }) => steps.push(ids);
+  const ids = await decode(conversation);
   const late: { key: number; step: number }[] = [];
   for (const [step, routes] of steps.entries()) {
     const keys = Array.from(routes, (expert, i) => Math.floor(i / nExpertsUsed) * nExperts + expert);
     for (const key of keys.slice(0, nExpertsUsed)) if (step > 0 && !used.has(key)) late.push({ key, step });
     for (const key of keys) used.add(key);
   }
-  await runner.destroy();
+  await engine.destroy();
   return { ids, late: late[0]! };
 }
 
-async function decode(runner: Runner, between = async (_step: number) => {}): Promise<number[]> {
-  const ids = [await (await runner.prefill(PROMPT, GREEDY, 0, () => {})).wait()];
+async function decode(conversation: Conversation, between = async (_step: number) => {}): Promise<number[]> {
+  const ids = [await (await conversation.prefill(PROMPT, GREEDY, 0, () => {})).wait()];
   const ahead: { readonly wait: () => Promise<number> }[] = [];
   for (let step = 0; step < N_STEPS; step++) {
-    ahead.push(await runner.decode(GREEDY, 0));
+    ahead.push(await conversation.decode(GREEDY, 0));
     await between(step);
     // One step is always asked for before the last one's id is known.
     if (ahead.length > 1) ids.push(await ahead.shift()!.wait());
@@ -73,16 +74,17 @@ it('answers the same: the next step waits for the one that is under way', async 
   const { ids, late } = await expected();
   const placed = await withoutOne(late.key);
   const experts = placed.experts!;
-  const runner = new Runner(await device, placed, 64, systemClock);
-  expect(runner.cannotMiss).toBe(false);
+  const engine = new Engine(await device, placed, 64, systemClock);
+  const conversation = engine.open();
+  expect(conversation.cannotMiss).toBe(false);
   let wasUnderWay = false;
-  const found = await decode(runner, async (step) => {
+  const found = await decode(conversation, async (step) => {
     if (step !== late.step) return;
     while (!experts.allResident) await new Promise(setImmediate);
-    wasUnderWay = !runner.cannotMiss;
+    wasUnderWay = !conversation.cannotMiss;
   });
   expect(wasUnderWay).toBe(true);
   expect(found).toEqual(ids);
-  expect(runner.cannotMiss).toBe(true);
-  await runner.destroy();
+  expect(conversation.cannotMiss).toBe(true);
+  await engine.destroy();
 });

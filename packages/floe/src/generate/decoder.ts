@@ -1,13 +1,13 @@
-/** Decodes one token: whole, or as far ahead as the schedule allows where experts may be missing. */
+/** Runs a decode step: whole, or as far ahead as the schedule allows where experts may be missing. */
 import type { ExpertCache } from '../experts/index.ts';
 import type { Device } from '../gpu/index.ts';
 import type { Clock } from '../host/index.ts';
-import type { Activations } from '../model/index.ts';
+import type { StepActivations } from '../model/index.ts';
 import { GuessWorth } from './foresight.ts';
 import type { AdaptiveSchedule } from './schedule.ts';
 import { type DecodeProgram, Step } from './step.ts';
 import { type ReadOf, StepDevice } from './stepDevice.ts';
-import { TokenRoutes } from './tokenRoutes.ts';
+import { StepRoutes, type TokenRoutes } from './stepRoutes.ts';
 
 export class Decoder {
   /** Hears of each token's routes. */
@@ -19,7 +19,7 @@ export class Decoder {
 
   constructor(
     device: Device,
-    s: Activations,
+    s: StepActivations,
     sampled: GPUBuffer,
     private readonly experts: ExpertCache | null,
     private readonly schedule: AdaptiveSchedule,
@@ -34,28 +34,28 @@ export class Decoder {
     return this.worth?.pays ?? false;
   }
 
-  /** Submits a step of which no expert can be missing, whole; `wait` gives the id it picked. */
-  submit({ graph, cuts }: DecodeProgram): { readonly wait: () => Promise<number> } {
-    const read = { first: 0, end: cuts.layers.length, withId: true };
+  /** Submits a step of which no expert can be missing, whole; `wait` gives the ids it picked, by row. */
+  submit({ graph, cuts, nRows }: DecodeProgram): { readonly wait: () => Promise<readonly number[]> } {
+    const read = { first: 0, end: cuts.layers.length, withIds: true };
     const pending = this.stepDevice.submitWhole(graph, read);
     const { nSubmitted } = this.stepDevice;
     return {
       wait: async () => {
         const isBlocking = this.stepDevice.nSubmitted === nSubmitted;
         const bytes = await pending.wait();
-        this.noteWhole(bytes, read, isBlocking);
-        return this.stepDevice.idIn(bytes);
+        this.noteWhole(bytes, read, nRows, isBlocking);
+        return this.stepDevice.idsIn(bytes, nRows);
       },
     };
   }
 
   /**
-   * Decodes with experts that may be missing. The host learns each layer's routes while later layers are queued; behind
+   * Runs a step with experts that may be missing. The host learns each layer's routes while later layers are queued; behind
    * a miss they fall through, the missing expert is brought in, and the step goes on from where it stood.
    *
    * @throws {FloeError} what bringing an expert in throws; the device is ready for the next step then.
    */
-  async run(program: DecodeProgram, signal?: AbortSignal): Promise<number> {
+  async run(program: DecodeProgram, signal?: AbortSignal): Promise<readonly number[]> {
     const { stepDevice: device, schedule: measured, clock, dropBelow } = this;
     const experts = this.experts!;
     const step = new Step(
@@ -64,9 +64,9 @@ export class Decoder {
       measured.choose(experts.allResident),
     );
     try {
-      const id = await step.run(signal);
-      this.onRoutes(step.routes);
-      return id;
+      const ids = await step.run(signal);
+      for (const token of step.routes.tokens) this.onRoutes(token);
+      return ids;
     } catch (error) {
       step.abandon();
       throw error;
@@ -82,16 +82,16 @@ export class Decoder {
     this.stepDevice.destroy();
   }
 
-  private noteWhole(bytes: ArrayBuffer, read: ReadOf, isBlocking: boolean): void {
+  private noteWhole(bytes: ArrayBuffer, read: ReadOf, nRows: number, isBlocking: boolean): void {
     const { experts } = this;
     if (!experts || read.end === 0) return;
-    const routes = new TokenRoutes(experts);
+    const routes = new StepRoutes(experts, nRows);
     for (let layer = 0; layer < read.end; layer++) {
-      routes.note(layer, this.stepDevice.routesIn(bytes, read, layer, experts.size.nExpertsUsed));
+      routes.note(layer, this.stepDevice.routesIn(bytes, read, layer, nRows));
     }
     routes.ended();
     // Nothing was queued behind it when the wait began.
     if (isBlocking) experts.counts.blockingWaits++;
-    this.onRoutes(routes);
+    for (const token of routes.tokens) this.onRoutes(token);
   }
 }

@@ -1,5 +1,5 @@
 import { NumericError, throwIfAborted } from '../errors/index.ts';
-import type { Runner } from './runner.ts';
+import type { Conversation } from './conversation.ts';
 
 /** What could follow a prefix, in natural log-probabilities (softmax in float64). */
 export interface Logprobs {
@@ -11,14 +11,14 @@ export interface Logprobs {
 
 /** For each position of `ids`, the `top` likeliest ids that could follow, and how likely the next one was. */
 export async function topLogprobs(
-  runner: Runner,
+  conversation: Conversation,
   ids: readonly number[],
   top: number,
   signal: AbortSignal | undefined,
 ): Promise<Logprobs[]> {
-  runner.rewind(0);
+  conversation.rewind(0);
   const positions: Logprobs[] = [];
-  for await (const logits of runner.logits(ids, () => throwIfAborted(signal))) {
+  for await (const logits of conversation.logits(ids, () => throwIfAborted(signal))) {
     const position = positions.length;
     const logSum = logSumExp(logits, position);
     const next = ids[position + 1];

@@ -16,7 +16,7 @@ import { type DeviceOptions, openDevice } from '../gpu/index.ts';
 import { systemClock } from '../host/index.ts';
 import { type PlaceOptions, placeModel, planModel } from '../model/index.ts';
 import { packRecord } from '../store/index.ts';
-import { Runner } from './index.ts';
+import { Engine } from './index.ts';
 
 const root = resolve(import.meta.dirname, '../../../..');
 
@@ -30,16 +30,17 @@ async function floeLogprobs(
   const read = async (offset: number, length: number) => bytes.subarray(offset, offset + length);
   const plan = planModel(await readGguf({ sizeBytes: bytes.length, read }));
   const placed = await placeModel(device, plan, { read: (record) => packRecord(record, read) }, options);
-  const runner = new Runner(device, placed, Math.min(plan.shape.nCtxTrain, 256), systemClock);
+  const engine = new Engine(device, placed, Math.min(plan.shape.nCtxTrain, 256), systemClock);
+  const conversation = engine.open();
   const all: Float64Array[][] = [];
   for (const ids of prompts) {
-    runner.rewind(0);
+    conversation.rewind(0);
     const rows: Float64Array[] = [];
-    for await (const logits of runner.logits(ids, () => {})) rows.push(logSoftmax(logits));
+    for await (const logits of conversation.logits(ids, () => {})) rows.push(logSoftmax(logits));
     all.push(rows);
   }
   device.throwIfFailed();
-  await runner.destroy();
+  await engine.destroy();
   device.destroy();
   return all;
 }

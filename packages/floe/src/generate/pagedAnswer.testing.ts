@@ -6,12 +6,12 @@ import { seeded } from '@floe/testkit/seeded';
 import { ExpertsError, orAborted } from '../errors/index.ts';
 import type { CachePolicy, ExpertCounts } from '../experts/index.ts';
 import { readGguf } from '../gguf/index.ts';
-import { type DeviceOptions, readBuffer } from '../gpu/index.ts';
+import { type BufferView, type DeviceOptions, readBuffer } from '../gpu/index.ts';
 import { systemClock } from '../host/index.ts';
 import { testDevice } from '../kernels/testGraph.ts';
 import { type GpuBudget, type ModelPlan, placeModel, planMemory, planModel } from '../model/index.ts';
 import { packRecord, type RecordPlan } from '../store/index.ts';
-import { Runner } from './index.ts';
+import { Engine } from './index.ts';
 import type { Schedule } from './schedule.ts';
 
 const root = resolve(import.meta.dirname, '../../../..');
@@ -52,27 +52,29 @@ export async function answer(bytes: Uint8Array, setting: Setting, options: Devic
     poolBytes: setting.poolBytes,
   });
   await placed.experts!.fillMemory(new AbortController().signal);
-  const runner = new Runner(device, placed, CONTEXT, systemClock, setting.schedule, setting.prefetch ?? false);
-  runner.decoder.dropBelow = setting.dropBelow ?? 0;
+  const engine = new Engine(device, placed, CONTEXT, systemClock, setting.schedule, setting.prefetch ?? false);
+  const conversation = engine.open();
+  engine.decoder.dropBelow = setting.dropBelow ?? 0;
   const { prompt = PROMPT, nDecoded = 12 } = setting;
-  const logits = async () => new Uint32Array(await readBuffer(device, runner.s.logits.buffer, 0, plan.nVocab * 4));
+  const logitsOf = async ({ logits }: { logits: BufferView }) =>
+    new Uint32Array(await readBuffer(device, logits.buffer, 0, plan.nVocab * 4));
   const mappedBefore = device.counts.mapAsync;
   const outcome: Outcome = { ids: [], logits: [], counts: placed.experts!.counts, mapped: 0 };
-  let pending = await runner.prefill(prompt, GREEDY, 0, () => {});
+  let pending = await conversation.prefill(prompt, GREEDY, 0, () => {});
   for (let i = 0; i <= nDecoded; i++) {
     outcome.ids.push(await pending.wait());
-    outcome.logits.push(await logits());
-    if (i < nDecoded) pending = await runner.decode(GREEDY, 0);
+    outcome.logits.push(await logitsOf(i === 0 ? engine.prompts.s : engine.steps.s));
+    if (i < nDecoded) pending = await conversation.decode(GREEDY, 0);
   }
   device.throwIfFailed();
   // Those of the logits are the test's own.
   const mapped = device.counts.mapAsync - mappedBefore - outcome.logits.length;
-  await runner.destroy();
+  await engine.destroy();
   return { ...outcome, mapped };
 }
 
 /** A conversation with the fewest slots, and a store that can fail. */
-export async function conversation(bytes: Uint8Array) {
+export async function startPaged(bytes: Uint8Array) {
   const device = await testDevice({});
   const plan = await planOf(bytes);
   const store = { fails: false, hangs: false, nFailed: 0 };
@@ -83,7 +85,8 @@ export async function conversation(bytes: Uint8Array) {
     throw new ExpertsError('experts/absent', `${record.key} can't be fetched`, { remedy: 'none', retryable: true });
   };
   const placed = await placeModel(device, plan, { read }, { slots: planMemory(plan, CONTEXT, 'min').slots });
-  return { runner: new Runner(device, placed, CONTEXT, systemClock), store };
+  const engine = new Engine(device, placed, CONTEXT, systemClock);
+  return { engine, conversation: engine.open(), store };
 }
 
 export async function planOf(bytes: Uint8Array): Promise<ModelPlan> {

@@ -1,7 +1,7 @@
 /** The one mode in which an answer is not exact: what it leaves out, and what that costs. */
 import { describe, expect, it } from 'vitest';
 import { measureLoss } from './index.ts';
-import { answer, conversation, models, PROMPT, shape } from './pagedAnswer.testing.ts';
+import { answer, models, PROMPT, shape, startPaged } from './pagedAnswer.testing.ts';
 
 const file = models[1]!.bytes();
 
@@ -52,16 +52,16 @@ describe('with missing experts left out', () => {
   });
 
   it('costs some divergence over a text, and none at 0', async () => {
-    const { runner } = await conversation(file);
+    const { engine } = await startPaged(file);
     const ids = PROMPT;
-    runner.decoder.dropBelow = 1;
-    const cost = await measureLoss(runner, ids);
+    engine.decoder.dropBelow = 1;
+    const cost = await measureLoss(engine, ids);
     expect(cost).toMatchObject({ nTokens: ids.length - 1, nRouted: (ids.length - 1) * shape.nLayers * 2 });
     expect(cost.dropped).toBeGreaterThan(0);
     expect(cost.meanKl).toBeGreaterThan(1e-4);
     expect(cost.droppedMass).toBeGreaterThan(0);
-    expect(runner.decoder.dropBelow).toBe(1);
-    runner.decoder.dropBelow = 0;
-    expect(await measureLoss(runner, ids)).toMatchObject({ dropped: 0, droppedMass: 0, meanKl: 0 });
+    expect(engine.decoder.dropBelow).toBe(1);
+    engine.decoder.dropBelow = 0;
+    expect(await measureLoss(engine, ids)).toMatchObject({ dropped: 0, droppedMass: 0, meanKl: 0 });
   });
 });

@@ -20,7 +20,7 @@ import { systemClock } from '../host/index.ts';
 import { type PlacedModel, type PlaceOptions, placeModel, planMemory, planModel } from '../model/index.ts';
 import { type FormatName, formats, OWN_TYPES } from '../quant/index.ts';
 import { packRecord } from '../store/index.ts';
-import { Runner } from './index.ts';
+import { Engine } from './index.ts';
 
 const CONTEXT = 64;
 /** A route this close may be another where activations are rounded, and what it touches says nothing of either engine. */
@@ -130,12 +130,13 @@ async function floeLogprobs(
     { read: (record) => packRecord(record, read) },
     { slots },
   );
-  const runner = new Runner(device, placed, CONTEXT, systemClock);
+  const engine = new Engine(device, placed, CONTEXT, systemClock);
+  const conversation = engine.open();
   const rows: Float64Array[] = [];
-  for (const ids of prompts) for await (const logits of runner.replay(ids)) rows.push(logSoftmax(logits));
+  for (const ids of prompts) for await (const logits of conversation.replay(ids)) rows.push(logSoftmax(logits));
   after(placed);
   device.throwIfFailed();
-  await runner.destroy();
+  await engine.destroy();
   return rows;
 }
 

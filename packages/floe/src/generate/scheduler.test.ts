@@ -8,7 +8,7 @@ function device(mostRows = 8, takesTurns = 2) {
   const log: string[] = [];
   let failing: Error | null = null;
   const scheduler = new Scheduler<string, Promise<string>>({
-    mostRows,
+    mostRows: () => mostRows,
     turn,
     runStep: async (rows) => {
       if (failing) {
@@ -20,7 +20,7 @@ function device(mostRows = 8, takesTurns = 2) {
       const done = (async () => {
         for (let i = 0; i < takesTurns; i++) await turn();
       })();
-      return { results: rows.map((row) => done.then(() => row)), done };
+      return { results: rows.map((row) => done.then(() => row)), done: () => done };
     },
   });
   const fail = (error: Error) => {
@@ -46,7 +46,7 @@ async function decode({ scheduler }: Device, name: string, n: number, perToken =
 }
 
 async function prompt({ scheduler, log }: Device, name: string, nUnits: number): Promise<void> {
-  await scheduler.prompt(async (between) => {
+  await scheduler.prompt(async ({ between }) => {
     for (let unit = 0; unit < nUnits; unit++) {
       await between();
       log.push(`unit ${name}`);
@@ -147,6 +147,37 @@ describe('prompts', () => {
     await decode(one, 'a', 2);
     expect(one.log).toEqual(['unit b', 'step a', 'step a']);
     await one.scheduler.idle();
+  });
+
+  it('that wait for bytes hold up no step', async () => {
+    const one = device();
+    let came = () => {};
+    const bytes = new Promise<void>((resolve) => {
+      came = resolve;
+    });
+    const waiting = one.scheduler.prompt(async ({ between, aside }) => {
+      await between();
+      await aside(bytes);
+      await between();
+      one.log.push('unit p');
+    });
+    await decode(one, 'd', 6);
+    expect(one.log).toEqual(Array(6).fill('step d'));
+    came();
+    await waiting;
+    expect(one.log.at(-1)).toBe('unit p');
+  });
+
+  it('that nobody wants any longer never run, and pass their turn on', async () => {
+    const one = device();
+    const first = prompt(one, 'a', 2);
+    const gone = new AbortController();
+    const second = one.scheduler.prompt(async () => one.log.push('unit b'), gone.signal);
+    const third = prompt(one, 'c', 1);
+    gone.abort();
+    await expect(second).rejects.toMatchObject({ code: 'request/aborted' });
+    await Promise.all([first, third]);
+    expect(one.log).toEqual(['unit a', 'unit a', 'unit c']);
   });
 });
 

@@ -6,23 +6,33 @@
  *  2. A step holds each conversation at most once, and at most `mostRows` of them, who asked first first.
  *  3. Prompts go one after another, in the order in which they came.
  *  4. What fails, fails for those whose turn it was; the next goes on.
+ *  5. While a prompt waits for bytes, steps go on by themselves.
  */
+import { orAborted } from '../errors/index.ts';
 
 /** A step under way. */
 export interface StartedStep<Result> {
   /** Of each row, as soon as the step is submitted. */
   readonly results: readonly Result[];
-  /** Settles when the device has done it. */
-  readonly done: Promise<unknown>;
+  /** Settles when the device has done it; asked only where somebody waits for that. */
+  readonly done: () => Promise<unknown>;
 }
 
 export interface SchedulerOptions<Row, Result> {
-  /** Conversations in a step at the most. */
-  readonly mostRows: number;
+  /** Conversations in a step at the most, now. */
+  readonly mostRows: () => number;
   /** Runs one step of all these conversations. */
   readonly runStep: (rows: readonly Row[]) => Promise<StartedStep<Result>>;
   /** Resolves behind the messages and tasks that wait now, so that whoever was answered has had its say. */
   readonly turn: () => Promise<void>;
+}
+
+/** What a prompt does around its units. */
+export interface PromptTurns {
+  /** Before each unit. */
+  readonly between: () => Promise<void>;
+  /** Around a wait that needs no device. */
+  readonly aside: <T>(wait: Promise<T>) => Promise<T>;
 }
 
 interface Ask<Row, Result> {
@@ -35,9 +45,10 @@ export class Scheduler<Row, Result> {
   private readonly asked: Ask<Row, Result>[] = [];
   private nDecoding = 0;
   /** The last step submitted. */
-  private last: Promise<unknown> = Promise.resolve();
+  private last: () => Promise<unknown> = async () => {};
   private stepping: Promise<void> | null = null;
-  private prompts: Promise<unknown> = Promise.resolve();
+  private prompts: Promise<void> = Promise.resolve();
+  /** Prompts that let nothing run but between their units. */
   private nPrompts = 0;
 
   constructor(private readonly options: SchedulerOptions<Row, Result>) {}
@@ -60,33 +71,53 @@ export class Scheduler<Row, Result> {
     });
   }
 
-  /** Runs a prompt when its turn has come. It calls `between` before each of its units. */
-  async prompt<T>(run: (between: () => Promise<void>) => Promise<T>): Promise<T> {
+  /** Runs a prompt when its turn has come; one whose signal fires before never runs. */
+  async prompt<T>(run: (turns: PromptTurns) => Promise<T>, signal?: AbortSignal): Promise<T> {
     const before = this.prompts;
-    this.nPrompts++;
-    const turn = before.then(async () => {
-      await this.stepping;
-      return run(() => this.between());
+    let end = () => {};
+    this.prompts = new Promise((resolve) => {
+      end = resolve;
     });
-    const ended = () => {
+    try {
+      await orAborted(before, signal);
+    } catch (error) {
+      // Its turn comes all the same, and is passed on.
+      void before.then(end);
+      throw error;
+    }
+    this.nPrompts++;
+    try {
+      await this.stepping;
+      return await run({ between: () => this.between(), aside: (wait) => this.aside(wait) });
+    } finally {
       this.nPrompts--;
+      end();
       this.goOn();
-    };
-    this.prompts = turn.then(ended, ended);
-    return turn;
+    }
   }
 
   /** Resolves when nothing runs and nobody waits. */
   async idle(): Promise<void> {
     await this.prompts;
     await this.stepping;
-    await this.last.catch(() => {});
+    await this.last().catch(() => {});
   }
 
   private async between(): Promise<void> {
     if (this.nDecoding === 0 && this.asked.length === 0) return;
     await this.others();
     if (this.asked.length > 0) await this.runOnce();
+  }
+
+  private async aside<T>(wait: Promise<T>): Promise<T> {
+    this.nPrompts--;
+    this.goOn();
+    try {
+      return await wait;
+    } finally {
+      this.nPrompts++;
+      await this.stepping;
+    }
   }
 
   /** Steps by themselves, while no prompt runs: that one makes room for them. */
@@ -107,18 +138,17 @@ export class Scheduler<Row, Result> {
 
   /** Gives those who have not asked yet the time to: the device is busy with the step before, and then they have their say. */
   private async others(): Promise<void> {
-    const isFull = () => this.asked.length >= Math.min(this.nDecoding, this.options.mostRows);
+    const isFull = () => this.asked.length >= Math.min(this.nDecoding, this.options.mostRows());
     if (isFull()) return;
-    await this.last.catch(() => {});
+    await this.last().catch(() => {});
     if (!isFull()) await this.options.turn();
   }
 
   private async runOnce(): Promise<void> {
-    const asks = this.asked.splice(0, this.options.mostRows);
+    const asks = this.asked.splice(0, this.options.mostRows());
     try {
       const { results, done } = await this.options.runStep(asks.map(({ row }) => row));
       this.last = done;
-      done.catch(() => {});
       for (const [i, { resolve }] of asks.entries()) resolve(results[i]!);
     } catch (error) {
       for (const { reject } of asks) reject(error);

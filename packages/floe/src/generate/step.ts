@@ -1,15 +1,15 @@
-/** One token on its way through the layers, some of whose experts may be missing. */
+/** A token, or one each of several conversations, on its way through the layers, some of whose experts may be missing. */
 import { InternalError } from '../errors/index.ts';
 import type { ExpertCache } from '../experts/index.ts';
 import type { Graph } from '../gpu/index.ts';
 import type { Clock } from '../host/index.ts';
 import { ABSENT } from '../kernels/index.ts';
 import type { StepCuts } from '../model/index.ts';
-import { droppedRanks } from './dropped.ts';
+import { leftOut } from './dropped.ts';
 import { Foresight, type GuessWorth } from './foresight.ts';
 import type { AdaptiveSchedule, Schedule } from './schedule.ts';
 import type { Range, ReadOf, StepDevice } from './stepDevice.ts';
-import { type Routed, TokenRoutes } from './tokenRoutes.ts';
+import { type Routed, StepRoutes } from './stepRoutes.ts';
 
 /** A recorded decode step. */
 export interface DecodeProgram {
@@ -17,6 +17,8 @@ export interface DecodeProgram {
   readonly cuts: StepCuts;
   /** How many layers later its guesses are for; 0: it makes none. */
   readonly guessAhead: number;
+  /** Tokens, of a conversation each. */
+  readonly nRows: number;
 }
 
 /** What a step works with. */
@@ -37,14 +39,14 @@ interface Read extends ReadOf {
   readonly nSent: number;
 }
 
-/** A layer that misses an expert, with all it chose. */
+/** A layer that misses an expert, with all that the rows chose. */
 interface Missed {
   readonly layer: number;
   readonly routed: readonly Routed[];
 }
 
 export class Step {
-  readonly routes: TokenRoutes;
+  readonly routes: StepRoutes;
   /** Dispatches submitted, and layers whose routing is among them. */
   private at = 0;
   private nRouted = 0;
@@ -65,12 +67,12 @@ export class Step {
     private readonly schedule: Schedule,
   ) {
     const { experts, measured, worth, clock } = context;
-    this.routes = new TokenRoutes(experts);
+    this.routes = new StepRoutes(experts, program.nRows);
     this.foresight = new Foresight(experts, measured, worth, clock, program.guessAhead);
   }
 
-  /** The id that was picked. @throws {FloeError} what bringing an expert in throws; `abandon` it then. */
-  async run(signal: AbortSignal | undefined): Promise<number> {
+  /** The ids that were picked, by row. @throws {FloeError} what bringing an expert in throws; `abandon` it then. */
+  async run(signal: AbortSignal | undefined): Promise<readonly number[]> {
     const { device, measured } = this.context;
     for (;;) {
       // Behind what was wanted, before what is submitted next: else the next routing would not find it. The device is
@@ -89,10 +91,10 @@ export class Step {
         continue;
       }
       if (isBlocking) this.context.experts.counts.blockingWaits++;
-      if (!read.withId) continue;
+      if (!read.withIds) continue;
       measured.timer.ended();
       this.routes.ended();
-      return device.idIn(bytes);
+      return device.idsIn(bytes, this.program.nRows);
     }
   }
 
@@ -107,9 +109,9 @@ export class Step {
 
   /** The first layer of a read that misses an expert. */
   private learn(read: Read, bytes: ArrayBuffer): Missed | null {
-    const { device, experts } = this.context;
+    const { device } = this.context;
     for (let layer = read.first; layer < read.end; layer++) {
-      const found = device.routesIn(bytes, read, layer, experts.size.nExpertsUsed);
+      const found = device.routesIn(bytes, read, layer, this.program.nRows);
       const routed = this.routes.note(layer, found);
       this.foresight.check(layer, routed);
       this.foresight.note(layer, found.guess);
@@ -119,13 +121,13 @@ export class Step {
     return null;
   }
 
-  private time({ end, withId, submittedMs }: Read, missed: Missed | null, isBlocking: boolean): void {
+  private time({ end, withIds, submittedMs }: Read, missed: Missed | null, isBlocking: boolean): void {
     const { measured, clock } = this.context;
     const nowMs = clock.now();
     // A step's first routing is little work on an idle device: what it takes is the way there and back.
-    if (end === 1 && !withId) measured.latency(nowMs - submittedMs);
-    // With the id comes the head's time, which is no layer's.
-    if (!withId) measured.timer.arrived(missed ? missed.layer + 1 : end, nowMs, isBlocking);
+    if (end === 1 && !withIds) measured.latency(nowMs - submittedMs);
+    // With the ids comes the head's time, which is no layer's.
+    if (!withIds) measured.timer.arrived(missed ? missed.layer + 1 : end, nowMs, isBlocking);
     if (missed) measured.timer.missed();
   }
 
@@ -142,12 +144,10 @@ export class Step {
     const { counts } = experts;
     counts.faultedLayers++;
     counts.blockingWaits++;
-    const left = droppedRanks(routed, experts.pager, this.context.dropBelow);
-    const wanted = routed.filter((_, rank) => !left[rank]);
-    this.release = await experts.bring(
-      wanted.map(({ key }) => key),
-      signal,
-    );
+    const left = leftOut(routed, experts, this.context.dropBelow);
+    // An expert that several rows want is brought once.
+    const wanted = new Set(routed.filter((_, i) => !left[i]).map(({ key }) => key));
+    this.release = await experts.bring([...wanted], signal);
     const stallMs = clock.now() - startMs;
     counts.stallMs += stallMs;
     counts.layers[layer]!.stallMs += stallMs;
@@ -164,18 +164,18 @@ export class Step {
   /** Tells the device where those lie that are not left out: its own look-up would find the others absent again. */
   private placeWithout(layer: number, routed: readonly Routed[], left: readonly boolean[]): void {
     const { device, experts } = this.context;
-    for (const [rank, { share }] of routed.entries()) {
-      if (!left[rank]) continue;
+    for (const [i, { share }] of routed.entries()) {
+      if (!left[i]) continue;
       experts.counts.dropped++;
       experts.counts.droppedMass += share;
     }
     device.place(
       layer,
-      routed.map(({ key }, rank) => (left[rank] ? ABSENT : experts.pager.slotOf[key]!)),
-      routed.map(({ weight }, rank) => (left[rank] ? 0 : weight)),
+      routed.map(({ key }, i) => (left[i] ? ABSENT : experts.pager.slotOf[key]!)),
+      routed.map(({ weight }, i) => (left[i] ? 0 : weight)),
     );
     // It may be wanted again: it comes like a guess, if that harms nobody.
-    for (const [rank, { key }] of routed.entries()) if (left[rank]) experts.guess(key);
+    for (const [i, { key }] of routed.entries()) if (left[i]) experts.guess(key);
   }
 
   /** Submits what the schedule allows. */
@@ -192,7 +192,7 @@ export class Step {
       }
       const upTo = Math.min(next + group, layers.length, this.nKnown + runAhead + 1);
       const toEnd = upTo === layers.length && layers.length - 1 < this.nKnown + runAhead;
-      this.send({ first: next, end: upTo, withId: toEnd });
+      this.send({ first: next, end: upTo, withIds: toEnd });
     }
   }
 
@@ -200,7 +200,7 @@ export class Step {
   private send(read: ReadOf): void {
     const { device, measured, clock } = this.context;
     const { graph, cuts } = this.program;
-    const to = read.withId ? cuts.end : cuts.layers[read.end - 1]!.routed;
+    const to = read.withIds ? cuts.end : cuts.layers[read.end - 1]!.routed;
     const pending = device.submit(graph, [...this.again, [this.at, to]], read);
     // Those that keep an expert in its slot are needed until here.
     this.release();
@@ -215,7 +215,7 @@ export class Step {
     this.reads.push({ ...read, bytes, submittedMs, nSent: this.nSent });
     this.at = to;
     this.nRouted = Math.max(this.nRouted, read.end);
-    this.hold(read.withId ? null : this.nRouted - 1);
+    this.hold(read.withIds ? null : this.nRouted - 1);
   }
 
   private sendRest(layer: number): void {

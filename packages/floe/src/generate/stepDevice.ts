@@ -2,20 +2,20 @@
 import { type Device, type Graph, type PendingRead, Readback } from '../gpu/index.ts';
 import type { Clock } from '../host/index.ts';
 import { NO_FAULT } from '../kernels/index.ts';
-import { type Activations, ROUTING_PARTS } from '../model/index.ts';
+import { ROUTING_PARTS, STEP_ROWS, type StepActivations } from '../model/index.ts';
 import type { AdaptiveSchedule } from './schedule.ts';
 
 /** Dispatches from one to before another. */
 export type Range = readonly [from: number, to: number];
 
-/** Layers whose routes are read back, and whether the id that was picked is too. */
+/** Layers whose routes are read back, and whether the ids that were picked are too. */
 export interface ReadOf {
   readonly first: number;
   readonly end: number;
-  readonly withId: boolean;
+  readonly withIds: boolean;
 }
 
-/** One layer's choice for one token, by rank. */
+/** One layer's choice for a step's rows [R, k], each by rank. */
 export interface LayerRoutes {
   readonly ids: Uint32Array;
   readonly weights: Float32Array;
@@ -25,20 +25,20 @@ export interface LayerRoutes {
   readonly guess: Uint32Array;
 }
 
-/** Bytes of the picked id, behind the routes. */
-const ID_BYTES = 4;
+/** Bytes of the picked ids, behind the routes: of all rows there may be. */
+const IDS_BYTES = STEP_ROWS * 4;
 
 export class StepDevice {
   private readonly readback: Readback;
 
   constructor(
     private readonly device: Device,
-    private readonly s: Activations,
+    private readonly s: StepActivations,
     private readonly sampled: GPUBuffer,
     private readonly schedule: AdaptiveSchedule,
     private readonly clock: Clock,
   ) {
-    this.readback = new Readback(device, (s.experts?.routing.sizeBytes ?? 0) + ID_BYTES);
+    this.readback = new Readback(device, (s.routing?.buffer.sizeBytes ?? 0) + IDS_BYTES);
   }
 
   /** Submits ranges of a step in one pass, and a read-back behind them. */
@@ -73,7 +73,7 @@ export class StepDevice {
   /** Milliseconds of a read-back of an idle queue. */
   async timeReadback(): Promise<number> {
     const encoder = this.device.gpu.createCommandEncoder();
-    const pending = this.copy(encoder, { first: 0, end: 0, withId: true });
+    const pending = this.copy(encoder, { first: 0, end: 0, withIds: true });
     const startMs = this.clock.now();
     this.device.submit(encoder.finish());
     await pending.wait();
@@ -81,26 +81,28 @@ export class StepDevice {
   }
 
   /** A layer's routes out of what a read of `of` brought. */
-  routesIn(bytes: ArrayBuffer, of: ReadOf, layer: number, nExpertsUsed: number): LayerRoutes {
-    const { routingPartBytes } = this.s.experts!;
-    const at = (part: number) => ((layer - of.first) * ROUTING_PARTS + part) * routingPartBytes;
+  routesIn(bytes: ArrayBuffer, of: ReadOf, layer: number, nRows: number): LayerRoutes {
+    const { partBytes, routes } = this.s.routing!;
+    const n = nRows * routes[layer]!.nExpertsUsed;
+    const at = (part: number) => ((layer - of.first) * ROUTING_PARTS + part) * partBytes;
     return {
-      ids: new Uint32Array(bytes, at(0), nExpertsUsed),
-      weights: new Float32Array(bytes, at(1), nExpertsUsed),
-      slots: new Uint32Array(bytes, at(2), nExpertsUsed),
-      guess: new Uint32Array(bytes, at(3), nExpertsUsed),
+      ids: new Uint32Array(bytes, at(0), n),
+      weights: new Float32Array(bytes, at(1), n),
+      slots: new Uint32Array(bytes, at(2), n),
+      guess: new Uint32Array(bytes, at(3), n),
     };
   }
 
-  idIn(bytes: ArrayBuffer): number {
-    return new Uint32Array(bytes, bytes.byteLength - ID_BYTES, 1)[0]!;
+  /** The ids a step picked, by row. */
+  idsIn(bytes: ArrayBuffer, nRows: number): readonly number[] {
+    return Array.from(new Uint32Array(bytes, bytes.byteLength - IDS_BYTES, nRows));
   }
 
-  /** Says where a layer's chosen experts lie and what they weigh, in the place of what its routing found; by rank. */
-  place(layer: number, slotsByRank: readonly number[], weightsByRank: readonly number[]): void {
-    const { slots, weights } = this.s.experts!.stepRoutes[layer]!;
-    this.device.write(slots.buffer, slots.offset, new Uint8Array(Uint32Array.from(slotsByRank).buffer));
-    this.device.write(weights.buffer, weights.offset, new Uint8Array(Float32Array.from(weightsByRank).buffer));
+  /** Says where a layer's chosen experts lie and what they weigh, in the place of what its routing found: [R, k]. */
+  place(layer: number, slotsOf: readonly number[], weightsOf: readonly number[]): void {
+    const { slots, weights } = this.s.routing!.routes[layer]!;
+    this.device.write(slots.buffer, slots.offset, new Uint8Array(Uint32Array.from(slotsOf).buffer));
+    this.device.write(weights.buffer, weights.offset, new Uint8Array(Float32Array.from(weightsOf).buffer));
   }
 
   /** What is submitted from now on runs again. */
@@ -112,14 +114,15 @@ export class StepDevice {
     this.readback.destroy();
   }
 
-  private copy(encoder: GPUCommandEncoder, { first, end, withId }: ReadOf): PendingRead {
-    const { experts: routes } = this.s;
+  private copy(encoder: GPUCommandEncoder, { first, end, withIds }: ReadOf): PendingRead {
+    const { routing } = this.s;
     const parts = [];
-    if (routes && end > first) {
-      const layerBytes = ROUTING_PARTS * routes.routingPartBytes;
-      parts.push({ source: routes.routing.buffer, offset: first * layerBytes, sizeBytes: (end - first) * layerBytes });
+    if (routing && end > first) {
+      const layerBytes = ROUTING_PARTS * routing.partBytes;
+      const range = { offset: first * layerBytes, sizeBytes: (end - first) * layerBytes };
+      parts.push({ source: routing.buffer.buffer, ...range });
     }
-    if (withId) parts.push({ source: this.sampled, offset: 0, sizeBytes: ID_BYTES });
+    if (withIds) parts.push({ source: this.sampled, offset: 0, sizeBytes: IDS_BYTES });
     return this.readback.copyParts(encoder, parts);
   }
 }

@@ -14,7 +14,7 @@ import { type Device, type DeviceOptions, openDevice } from '../gpu/index.ts';
 import { systemClock } from '../host/index.ts';
 import { type ContextPlan, placeModel, planModel, ropeAngles } from '../model/index.ts';
 import { packRecord } from '../store/index.ts';
-import { Runner } from './index.ts';
+import { Engine } from './index.ts';
 
 const options: RandomModelOptions = {
   ...{ architecture: 'llama', type: 'F32', nLayers: 2, modelDim: 64, nHeads: 4, nKvHeads: 2, nVocab: 320, ffDim: 160 },
@@ -75,10 +75,10 @@ interface Setup {
   readonly bytes?: Uint8Array;
 }
 
-const opened: { runner: Runner; device: Device }[] = [];
+const opened: { engine: Engine; device: Device }[] = [];
 afterAll(async () => {
-  for (const { runner, device } of opened) {
-    await runner.destroy();
+  for (const { engine, device } of opened) {
+    await engine.destroy();
     device.destroy();
   }
 });
@@ -92,15 +92,19 @@ async function open({ context, halves = false, device: deviceOptions = {}, bytes
   const rope = halves ? { ...description.rope, pairs: 'halves' as const } : description.rope;
   const described = { ...plan, description: { ...description, rope } };
   const placed = await placeModel(device, described, { read: (record) => packRecord(record, read) });
-  const made = { runner: new Runner(device, placed, { ...sliding, ...context }, systemClock), device };
+  const engine = new Engine(device, placed, { ...sliding, ...context }, systemClock);
+  const made = { engine, conversation: engine.open(), device };
   opened.push(made);
   return made;
 }
 
-async function logprobsOf({ runner, device }: Awaited<ReturnType<typeof open>>, of = ids): Promise<Float64Array[]> {
+async function logprobsOf(
+  { conversation, device }: Awaited<ReturnType<typeof open>>,
+  of = ids,
+): Promise<Float64Array[]> {
   const rows: Float64Array[] = [];
-  runner.rewind(0);
-  for await (const logits of runner.logits(of, () => {})) rows.push(logSoftmax(logits));
+  conversation.rewind(0);
+  for await (const logits of conversation.logits(of, () => {})) rows.push(logSoftmax(logits));
   device.throwIfFailed();
   return rows;
 }
@@ -120,9 +124,9 @@ describe('a window of 16 with 4 sinks equals StreamingLLM, step by step in float
   });
 
   it('decoded token by token', async () => {
-    const { runner } = await open();
+    const { conversation } = await open();
     const rows: Float64Array[] = [expected[0]!];
-    for await (const logits of runner.replay(ids)) rows.push(logSoftmax(logits));
+    for await (const logits of conversation.replay(ids)) rows.push(logSoftmax(logits));
     expect(distance(rows, expected)).toBeLessThan(NEAR);
   });
 
@@ -137,12 +141,12 @@ describe('a window of 16 with 4 sinks equals StreamingLLM, step by step in float
   };
   it.each([2 ** 22 + 1, 2 ** 31 + 5])('%i tokens on', async (offset) => {
     const made = await open();
-    made.runner.anglesOf = far(offset);
+    made.engine.places.anglesOf = far(offset);
     expect(distance(await logprobsOf(made), expected)).toBeLessThan(NEAR);
   });
   it('control: angles in f32 at 2^22 are out of bounds', async () => {
     const made = await open();
-    made.runner.anglesOf = far(2 ** 22 + 1, Math.fround);
+    made.engine.places.anglesOf = far(2 ** 22 + 1, Math.fround);
     expect(distance(await logprobsOf(made), expected)).toBeGreaterThan(NEAR);
   });
 
@@ -178,7 +182,7 @@ describe('a window', () => {
       await open({ context: { kv: 'F16', window: 64 } }),
       await open({ context: { kv: 'Q8_0', window: 64 } }),
     ];
-    const layers = ({ runner }: { runner: Runner }) => runner.kv.buffer(0).size + runner.kv.buffer(1).size;
+    const layers = ({ engine }: { engine: Engine }) => engine.kv.buffer(0).size + engine.kv.buffer(1).size;
     // Heads of 16 have a scale for 16 values, not for 32.
     expect(layers(q8) / layers(f16)).toBe((16 + 16 + 4) / 64);
     const [half, byte] = [await logprobsOf(f16), await logprobsOf(q8)];
@@ -207,21 +211,21 @@ it.skipIf(!tiny)('Q8_0 costs less than 1% of perplexity against F16, and has at 
 });
 
 it('5,000 tokens in one conversation cost the same each: dispatches, bytes written, GPU memory', async () => {
-  const { runner, device } = await open({ bytes: randomModel({ ...options, nLayers: 1 }) });
-  await runner.warmUp();
-  runner.rewind(0);
-  let pending = await runner.prefill(ids.slice(0, W), { kind: 'greedy' }, 0, () => {});
+  const { engine, conversation, device } = await open({ bytes: randomModel({ ...options, nLayers: 1 }) });
+  await engine.warmUp();
+  conversation.rewind(0);
+  let pending = await conversation.prefill(ids.slice(0, W), { kind: 'greedy' }, 0, () => {});
   const tally = () => ({ ...device.counts, buffers: device.buffers.count, ...device.buffers.bytes() });
   const costs: Record<string, number>[] = [];
   const generated: number[] = [];
   for (let i = 0; i < 5000; i++) {
-    const next = await runner.decode({ kind: 'greedy' }, 0);
+    const next = await conversation.decode({ kind: 'greedy' }, 0);
     generated.push(await pending.wait());
     pending = next;
     if (i % 500 === 499) costs.push(tally());
   }
   await pending.wait();
-  expect(runner.length).toBe(W + 5000);
+  expect(conversation.length).toBe(W + 5000);
   const { length } = costs;
   for (const name of ['submits', 'dispatches', 'writtenBytes']) {
     const per500 = costs.slice(2).map((cost, i) => cost[name]! - costs[i + 1]![name]!);

@@ -11,3 +11,4 @@ export type {
   SyncAccess,
   WorkerPort,
 } from './host.ts';
+export { turn } from './turn.ts';

@@ -69,7 +69,7 @@ it('picks from each row its own', async () => {
   const [sampled, tokens] = [upload(device, new Uint32Array(3)), upload(device, new Uint32Array(3))];
   const [run] = await runThrice(
     device,
-    (rec) => argmax(rec, { logits, sampled, tokens, nRows: 3, nVocab }),
+    (rec) => argmax(rec, { logits, sampled, tokens, nRows: 3, nVocab, stage: 0 }),
     sampled,
     3,
   );
@@ -94,7 +94,12 @@ async function pick(options: DeviceOptions, logits: BufferView, nVocab: number):
   const device = await testDevice(options);
   const sampled = upload(device, Uint32Array.of(0xdead));
   const tokens = whole(device.buffers.storage('other', 'tokens', 256));
-  const runs = await runThrice(device, (rec) => argmax(rec, { logits, sampled, tokens, nRows: 1, nVocab }), sampled, 1);
+  const runs = await runThrice(
+    device,
+    (rec) => argmax(rec, { logits, sampled, tokens, nRows: 1, nVocab, stage: 0 }),
+    sampled,
+    1,
+  );
   const [next] = new Uint32Array(await readBuffer(device, tokens.buffer, 0, 4));
   return [...new Set([...runs.map((run) => new Uint32Array(run.buffer)[0]!), next!])];
 }

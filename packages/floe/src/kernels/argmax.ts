@@ -14,14 +14,15 @@ export interface PickArgs {
   readonly tokens: BufferView;
   readonly nRows: number;
   readonly nVocab: number;
+  readonly stage: number;
 }
 
 /** sampled[r] = tokens[r] = the id of row r's greatest logit; ties: the lowest id; NaN never wins; all NaN: NOTHING_PICKED and 0. */
-export function argmax(rec: Recorder, { logits, sampled, tokens, nRows, nVocab }: PickArgs): void {
+export function argmax(rec: Recorder, { logits, sampled, tokens, nRows, nVocab, stage }: PickArgs): void {
   rec.dispatch({
     shader: argmaxWgsl,
     bindings: { logits, sampled, tokens },
-    params: { nVocab, logitStride: rowStride(nVocab) },
+    params: { nVocab, logitStride: rowStride(nVocab), stage },
     workgroups: [nRows],
   });
 }

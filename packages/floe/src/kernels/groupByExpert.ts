@@ -1,10 +1,10 @@
 import groupByExpertCooperativeWgsl from '#shaders/groupByExpertCooperative.wgsl';
 import groupByExpertThreadWgsl from '#shaders/groupByExpertThread.wgsl';
 import type { Recorder } from '../gpu/index.ts';
-import type { Route } from './matmul.ts';
+import type { SortedRoute } from './matmul.ts';
 
 /** Sorts the T · k (token, rank) pairs by expert, stably, into `route.starts` and `route.sorted`: reads each nExperts times. */
-export function groupByExpert(rec: Recorder, a: { route: Route; nTokens: number; stage: number }): void {
+export function groupByExpert(rec: Recorder, a: { route: SortedRoute; nTokens: number; stage: number }): void {
   const { ids, starts, sorted, nExperts, nExpertsUsed } = a.route;
   const bindings = { ids, starts, sorted };
   const params = { nPairs: a.nTokens * nExpertsUsed, nExperts, stage: a.stage };

@@ -6,7 +6,7 @@ import { type Device, whole } from '../gpu/index.ts';
 import { formatByName, formats, rowStride } from '../quant/index.ts';
 import { groupByExpert } from './groupByExpert.ts';
 import { gegluReference, matmulReference, swigluReference } from './matmul.reference.ts';
-import { expertMatmul, expertShape, type MatmulOutput, matmul, type Route, WIDE_TOKENS } from './matmul.ts';
+import { expertMatmul, expertShape, type MatmulOutput, matmul, WIDE_TOKENS } from './matmul.ts';
 import { unpackParts } from './matrix.ts';
 import {
   families,
@@ -166,7 +166,7 @@ describe.each(families)('matmul, %s', (family) => {
         pools.push({ view: upload(device, bytes), firstSlot, nSlots });
       }
       const { mainOffset, sideOffset } = packed[0]!;
-      const route: Route = {
+      const route = {
         ids: upload(device, Uint32Array.from(ids)),
         weights: upload(device, new Float32Array(ids.length)),
         slots: upload(
@@ -216,7 +216,7 @@ it.each(families)(
         first,
         (first + 1) % nExperts,
       ]);
-      const route: Route = {
+      const route = {
         ids: upload(device, Uint32Array.from(ids)),
         weights: upload(device, new Float32Array(T * k)),
         slots: upload(device, new Uint32Array(T * k)),

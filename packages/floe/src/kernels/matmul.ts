@@ -83,11 +83,17 @@ export interface Route {
   readonly weights: BufferView;
   /** [T, k] where each expert lies. */
   readonly slots: BufferView;
-  /** [nExperts + 1] and [T · k]: the pairs by expert; written for T > 1 (groupByExpert). */
-  readonly starts: BufferView;
-  readonly sorted: BufferView;
+  /** [nExperts + 1] and [T · k]: the pairs by expert, for T > 1 (groupByExpert); null where each pair goes by itself. */
+  readonly starts: BufferView | null;
+  readonly sorted: BufferView | null;
   readonly nExperts: number;
   readonly nExpertsUsed: number;
+}
+
+/** Whose pairs are sorted by expert, to be multiplied together. */
+export interface SortedRoute extends Route {
+  readonly starts: BufferView;
+  readonly sorted: BufferView;
 }
 
 export interface ExpertMatmulArgs {
@@ -106,13 +112,13 @@ export interface ExpertMatmulArgs {
 
 /**
  * y[t·k + r, N] = x · W[slot(t, r)]ᵀ: each token's rows by the experts it was routed to, read through the slot index.
- * For T > 1 the tokens of one expert share its weights; a pool of several buffers takes a dispatch for each.
+ * Where pairs are sorted, the tokens of one expert share its weights; a pool of several buffers takes a dispatch for each.
  */
 export function expertMatmul(rec: Recorder, args: ExpertMatmulArgs): void {
   const { w, route, nTokens } = args;
   const nPairs = nTokens * route.nExpertsUsed;
-  const shape = expertShape(rec.device, nTokens, route, w.format);
-  const grouped = nTokens > 1;
+  const grouped = nTokens > 1 && route.starts && route.sorted ? { starts: route.starts, sorted: route.sorted } : null;
+  const shape = expertShape(rec.device, grouped ? nTokens : 1, route, w.format);
   // Each expert may leave one tile partly filled, and the tiles' numbers have gaps (columns_grouped.wgsl).
   const nTiles = grouped ? Math.floor(nPairs / shape.COLUMNS) + route.nExperts : nPairs;
   for (const pool of w.pools) {
@@ -128,7 +134,7 @@ export function expertMatmul(rec: Recorder, args: ExpertMatmulArgs): void {
         x: args.x,
         y: args.y,
         slots: route.slots,
-        ...(grouped ? { starts: route.starts, sorted: route.sorted } : {}),
+        ...grouped,
       },
       firstRow: 0,
       yStride: undefined,

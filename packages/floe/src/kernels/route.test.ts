@@ -12,16 +12,18 @@ import {
   roundUp,
   whole,
 } from '../gpu/index.ts';
+import { argmax, type PickArgs } from './argmax.ts';
 import { attention } from './attention.ts';
 import { combine } from './combine.ts';
 import { groupByExpert } from './groupByExpert.ts';
 import type { KvView } from './kvFormats.ts';
 import { lookup } from './lookup.ts';
-import { expertMatmul, matmul, type Route } from './matmul.ts';
+import { expertMatmul, matmul, type SortedRoute } from './matmul.ts';
 import { rmsNorm } from './rmsNorm.ts';
 import { ropeAppend } from './ropeAppend.ts';
 import { routeReference } from './route.reference.ts';
 import { ABSENT, denseStage, expertStage, NO_FAULT, route } from './route.ts';
+import { sample } from './sample.ts';
 import { families, packMatrix, paddedRows, runThrice, testDevice, upload, uploadMatrix } from './testGraph.ts';
 
 /** An exponential in f32: 1e-6 at the worst, 1e-12 squared; 1e-6 is the house's bound. */
@@ -182,7 +184,13 @@ describe.each(families)('behind a fault, %s', (family) => {
         stage,
       }),
     groupByExpert: (rec, y, stage) =>
-      groupByExpert(rec, { route: { ...routeOf(rec.device, 1), starts: y }, nTokens: 1, stage }),
+      groupByExpert(rec, {
+        route: { ...routeOf(rec.device, 1), starts: y },
+        nTokens: 1,
+        stage,
+      }),
+    argmax: (rec, y, stage) => argmax(rec, picked(rec, y, stage)),
+    sample: (rec, y, stage) => sample(rec, { ...picked(rec, y, stage), ...ones(rec.device, ['sampling']) }),
     combine: (rec, y, stage) =>
       combine(rec, {
         ...ones(rec.device, ['outputs']),
@@ -233,7 +241,7 @@ describe.each(families)('behind a fault, %s', (family) => {
     return { format: 'F32', kv, places, blockTable, fixedBlocks: 0, tableBlocks: 2 };
   }
 
-  function routeOf(device: Device, nTokens: number): Route {
+  function routeOf(device: Device, nTokens: number): SortedRoute {
     const zeros = () => upload(device, new Uint32Array(64));
     return {
       ids: zeros(),
@@ -247,6 +255,11 @@ describe.each(families)('behind a fault, %s', (family) => {
       nExperts: 1,
       nExpertsUsed: 1,
     };
+  }
+
+  function picked({ device }: Recorder, tokens: BufferView, stage: number): PickArgs {
+    const sampled = upload(device, new Uint32Array(4));
+    return { ...ones(device, ['logits']), sampled, tokens, nRows: 1, nVocab: 64, stage };
   }
 
   function dense(rec: Recorder, y: BufferView, nTokens: number, stage: number): void {

@@ -215,7 +215,7 @@ async function draw(options: DeviceOptions, draws: readonly Draw[], nRuns = 3): 
     const sampling = upload(device, new Float32Array(rows.flatMap(({ values }) => samplingRow(values))));
     const sampled = upload(device, new Uint32Array(nRows));
     const tokens = upload(device, new Uint32Array(nRows));
-    const record = (rec: Recorder) => sample(rec, { logits, sampling, sampled, tokens, nRows, nVocab });
+    const record = (rec: Recorder) => sample(rec, { logits, sampling, sampled, tokens, nRows, nVocab, stage: 0 });
     const runs: Uint32Array[] = [];
     for (let run = 0; run < nRuns; run += 3) {
       for (const picked of await runThrice(device, record, sampled, nRows)) runs.push(new Uint32Array(picked.buffer));

@@ -14,11 +14,11 @@ export const SAMPLING_VALUES = 8;
  * greatest; u is in [0, 1). NaN and -inf are never drawn, unless there is nothing else: then it is the first in rank.
  */
 export function sample(rec: Recorder, a: PickArgs & { readonly sampling: BufferView }): void {
-  const { logits, sampling, sampled, tokens, nRows, nVocab } = a;
+  const { logits, sampling, sampled, tokens, nRows, nVocab, stage } = a;
   rec.dispatch({
     shader: sampleWgsl,
     bindings: { logits, sampling, sampled, tokens },
-    params: { nVocab, logitStride: rowStride(nVocab) },
+    params: { nVocab, logitStride: rowStride(nVocab), stage },
     // A barrier of a software adapter costs by the lane: a draw from 8 logits took 3.0 ms with 256, 1.0 with 64.
     tunables: { LANES: rec.device.family === 'thread' ? 64 : 256 },
     workgroups: [nRows],

@@ -15,6 +15,7 @@ export class KvBlocks {
     this.free = Array.from({ length: nBlocks }, (_, i) => nBlocks - 1 - i);
   }
 
+  /** How many nobody holds. */
   get nFree(): number {
     return this.free.length;
   }

@@ -42,8 +42,14 @@ export interface KvShape {
   readonly valueDim: number;
 }
 
-/** Bytes of a pool for one conversation: its blocks in all layers, their table, and a block on its way to another place. */
-export function kvBytes(shape: KvShape, format: KvFormatName, window: KvWindow): number {
+/** Rows of the block table: conversations that are known at once, most of them short or forks of others. */
+export const KV_ROWS = 32;
+
+/**
+ * Bytes of a pool for `nWindows` whole windows: their blocks in all layers, the table, and a block on its way to another
+ * place.
+ */
+export function kvBytes(shape: KvShape, format: KvFormatName, window: KvWindow, nWindows = 1): number {
   const { tableBlocks } = kvGeometry(window);
-  return (shape.nLayers * tableBlocks + 1) * kvBlockBytes(format, shape) + tableBlocks * 4;
+  return (shape.nLayers * nWindows * tableBlocks + 1) * kvBlockBytes(format, shape) + KV_ROWS * tableBlocks * 4;
 }

@@ -1,16 +1,8 @@
 import { type BufferView, type Device, whole } from '../gpu/index.ts';
 import { type KvFormatName, type KvView, kvBlockBytes } from '../kernels/index.ts';
 import { KvBlocks } from './blocks.ts';
-import { type KvGeometry, type KvShape, type KvWindow, kvGeometry } from './geometry.ts';
-import type { KvCopy } from './sequence.ts';
-
-/** How many conversations at once a pool has room for. */
-export interface KvRoom {
-  /** Blocks of all together; by itself what one conversation takes at the most, for each of them. */
-  readonly nBlocks?: number;
-  /** Rows of the block table, a conversation each. */
-  readonly nRows: number;
-}
+import { KV_ROWS, type KvGeometry, type KvShape, type KvWindow, kvGeometry } from './geometry.ts';
+import type { KvCopy, KvStep } from './sequence.ts';
 
 /**
  * The keys and values of every conversation, in blocks of 32 positions: one buffer a layer, bound whole. Which block is
@@ -24,6 +16,8 @@ export class KvPool {
   private readonly layers: readonly BufferView[];
   private readonly blockTable: BufferView;
   private readonly staging: BufferView;
+  /** Each row of the table as the device has it. */
+  private readonly tables: (Uint32Array | null)[];
 
   /** @throws {GpuError} `gpu/limits`: a layer's blocks are more than this device can bind. */
   constructor(
@@ -31,17 +25,19 @@ export class KvPool {
     shape: KvShape,
     readonly format: KvFormatName,
     readonly window: KvWindow,
-    { nRows, nBlocks }: KvRoom = { nRows: 1 },
+    /** Whole windows it has room for, of however many conversations. */
+    nWindows = 1,
   ) {
     this.geometry = kvGeometry(window);
-    this.blocks = new KvBlocks(nBlocks ?? nRows * this.geometry.tableBlocks);
+    this.blocks = new KvBlocks(nWindows * this.geometry.tableBlocks);
     this.blockBytes = kvBlockBytes(format, shape);
     const make = (name: string, sizeBytes: number) => whole(device.buffers.storage('kv', name, sizeBytes));
     this.layers = Array.from({ length: shape.nLayers }, (_, layer) =>
       make(`kv.${layer}`, this.blocks.nBlocks * this.blockBytes),
     );
     this.staging = make('kv.copied block', this.blockBytes);
-    this.blockTable = make('kv.table', nRows * this.geometry.tableBlocks * 4);
+    this.tables = Array.from({ length: KV_ROWS }, () => null);
+    this.blockTable = make('kv.table', KV_ROWS * this.geometry.tableBlocks * 4);
   }
 
   /** What the kernels of a layer bind; `places` [T] are (position, row of the table). */
@@ -55,14 +51,26 @@ export class KvPool {
     return this.layers[layer]!.buffer;
   }
 
+  /** What a step of conversation `row` asks for, before it is submitted: once, though a prompt's layers each see its table. */
+  prepare(row: number, { table, copies }: KvStep): void {
+    if (copies.length > 0) {
+      const encoder = this.device.gpu.createCommandEncoder();
+      this.copy(encoder, copies);
+      this.device.submit(encoder.finish());
+    }
+    this.writeTable(row, table);
+  }
+
   /** Tells the steps submitted from now on where conversation `row` lies. */
   writeTable(row: number, table: Uint32Array<ArrayBuffer>): void {
+    if (this.tables[row] === table) return;
+    this.tables[row] = table;
     const bytes = new Uint8Array(table.buffer, table.byteOffset, table.byteLength);
     this.device.write(this.blockTable.buffer, row * this.geometry.tableBlocks * 4, bytes);
   }
 
   /** Copies blocks in all layers: before the step that asked for it. WebGPU copies within no buffer, so by way of another. */
-  copy(encoder: GPUCommandEncoder, copies: readonly KvCopy[]): void {
+  private copy(encoder: GPUCommandEncoder, copies: readonly KvCopy[]): void {
     const { staging, blockBytes } = this;
     for (const { buffer } of this.layers) {
       for (const { from, to } of copies) {

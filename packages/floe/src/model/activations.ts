@@ -1,10 +1,10 @@
 import { BINDING_ALIGNMENT, type BufferView, type Device, roundUp, whole } from '../gpu/index.ts';
-import { NO_FAULT, partialBytes, type Route, type SinkWindow } from '../kernels/index.ts';
+import { NO_FAULT, partialBytes, type Route, type SinkWindow, type SortedRoute } from '../kernels/index.ts';
 import { rowStride } from '../quant/index.ts';
 import type { ModelDescription, ModelShape } from './architecture.ts';
 import type { ModelPlan } from './plan.ts';
 
-/** How many rows each buffer of a runner has. They are of the model and its context, never of a memory budget. */
+/** How many rows each buffer has. They are of the model and its context, never of a memory budget. */
 export interface StepSizes {
   /** Tokens of a prompt that go through attention and the dense MLP together. */
   readonly chunkTokens: number;
@@ -68,15 +68,6 @@ export interface LatentActivations {
 }
 
 export interface ExpertActivations {
-  /** What a decode step chose, layer with experts after layer with experts: ids, weights, slots, and a guess at a later layer's ids. */
-  readonly routing: BufferView;
-  /** Of each of these parts; a layer has ROUTING_PARTS. */
-  readonly routingPartBytes: number;
-  /** Its layers as the kernels bind them. */
-  readonly stepRoutes: readonly Route[];
-  /** Where layer l puts its guess. */
-  readonly guessRoutes: readonly Route[];
-  readonly guessLogits: BufferView;
   /** What a chunk chose: ids and weights. */
   readonly chunkRoute: Route;
   readonly span: SpanActivations;
@@ -89,16 +80,13 @@ export interface SpanActivations {
   /** [span, modelDim]. */
   readonly x: BufferView;
   readonly expertIn: BufferView;
-  readonly route: Route;
+  readonly route: SortedRoute;
   /** [span · k, gate | up]; null where one kernel multiplies and activates. */
   readonly expertGateUp: BufferView | null;
   /** [span · k, expertDim] and [span · k, modelDim]. */
   readonly expertH: BufferView;
   readonly expertOut: BufferView;
 }
-
-/** Parts of a layer's routing of one token: ids, weights, slots, a guess at a later layer's ids. */
-export const ROUTING_PARTS = 4;
 
 /** The bytes of every buffer `makeActivations` makes, by name: known before there is a device. */
 export function activationBytes(plan: ModelPlan, sizes: StepSizes): Readonly<Record<string, number>> {
@@ -135,8 +123,6 @@ export function activationBytes(plan: ModelPlan, sizes: StepSizes): Readonly<Rec
   if (shape.nRoutedLayers === 0) return common;
   return {
     ...common,
-    routing: shape.nRoutedLayers * ROUTING_PARTS * roundUp(nExpertsUsed * 4, BINDING_ALIGNMENT),
-    guessLogits: rows(nExperts, 1),
     chunkIds: values(chunkTokens * nExpertsUsed),
     chunkWeights: values(chunkTokens * nExpertsUsed),
     waveTable: values(nExperts),
@@ -185,14 +171,9 @@ function qkvDim({ nHeads, nKvHeads, headDim, valueDim }: ModelShape): number {
   return (nHeads + nKvHeads) * headDim + nKvHeads * valueDim;
 }
 
-/** Allocates what a runner writes. */
+/** Allocates what the forward pass of that many tokens writes. */
 export function makeActivations(device: Device, plan: ModelPlan, sizes: StepSizes): Activations {
-  const made = new Map(
-    Object.entries(activationBytes(plan, sizes)).map(([name, bytes]) => [
-      name,
-      whole(device.buffers.storage('activations', name, bytes)),
-    ]),
-  );
+  const made = makeBuffers(device, activationBytes(plan, sizes));
   const view = (name: string) => made.get(name)!;
   const optional = (name: string) => made.get(name) ?? null;
   device.write(view('fault').buffer, 0, new Uint8Array(new Uint32Array([NO_FAULT]).buffer));
@@ -233,36 +214,21 @@ export function makeActivations(device: Device, plan: ModelPlan, sizes: StepSize
   };
 }
 
+/** A storage buffer for each name and size. */
+export function makeBuffers(device: Device, bytes: Readonly<Record<string, number>>): Map<string, BufferView> {
+  return new Map(
+    Object.entries(bytes).map(([name, size]) => [name, whole(device.buffers.storage('activations', name, size))]),
+  );
+}
+
 function expertActivations(
   plan: ModelPlan,
   view: (name: string) => BufferView,
   expertGateUp: BufferView | null,
 ): ExpertActivations {
-  const { nRoutedLayers: nLayers, nExperts, nExpertsUsed } = plan.shape;
-  const routing = view('routing');
-  const part = roundUp(nExpertsUsed * 4, BINDING_ALIGNMENT);
+  const { nExperts, nExpertsUsed } = plan.shape;
   const shared = { starts: view('starts'), sorted: view('sorted'), nExperts, nExpertsUsed };
-  const at = (layer: number, i: number): BufferView => ({
-    buffer: routing.buffer,
-    offset: (ROUTING_PARTS * layer + i) * part,
-    sizeBytes: part,
-  });
   return {
-    routing,
-    routingPartBytes: part,
-    stepRoutes: Array.from({ length: nLayers }, (_, layer) => ({
-      ...shared,
-      ids: at(layer, 0),
-      weights: at(layer, 1),
-      slots: at(layer, 2),
-    })),
-    guessRoutes: Array.from({ length: nLayers }, (_, layer) => ({
-      ...shared,
-      ids: at(layer, 3),
-      weights: view('chunkWeights'),
-      slots: view('spanSlots'),
-    })),
-    guessLogits: view('guessLogits'),
     chunkRoute: { ...shared, ids: view('chunkIds'), weights: view('chunkWeights'), slots: view('spanSlots') },
     span: {
       x: view('spanX'),

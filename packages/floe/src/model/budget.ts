@@ -7,6 +7,7 @@ import { activationBytes, type StepSizes } from './activations.ts';
 import { type ContextPlan, contextPlan, kvShape, kvWindow } from './context.ts';
 import { type ModelPlan, routedLayers } from './plan.ts';
 import { isExpertRecord } from './records.ts';
+import { stepActivationBytes } from './stepActivations.ts';
 
 /** Tokens of a prompt that go through the layers together. */
 const CHUNK_TOKENS = 128;
@@ -53,7 +54,7 @@ export interface MemoryPlan {
   readonly leastGpuBytes: number;
 }
 
-/** Row counts of a runner's buffers: by model and context alone, so that no budget changes a bit of an answer. */
+/** Row counts of a prompt's buffers: by model and context alone, so that no budget changes a bit of an answer. */
 export function stepSizes({ shape, description }: ModelPlan, context: ContextPlan | number): StepSizes {
   const { window, nSinks } = contextPlan(context);
   if (description.pooling) {
@@ -92,8 +93,9 @@ export function planMemory(plan: ModelPlan, wanted: ContextPlan | number, budget
   const bytesOf = (isExpert: boolean) =>
     sum(plan.records.filter((record) => isExpertRecord(record) === isExpert).map(({ sizeBytes }) => sizeBytes));
   const [denseBytes, expertBytes] = [bytesOf(false), bytesOf(true)];
-  const activations = sum(Object.values(activationBytes(plan, sizes)));
-  const cache = kvBytes(kvShape(plan), context.kv, kvWindow(context, sizes.chunkTokens));
+  const ofSteps = plan.description.pooling ? {} : stepActivationBytes(plan, sizes.window);
+  const activations = sum([...Object.values(activationBytes(plan, sizes)), ...Object.values(ofSteps)]);
+  const cache = kvBytes(kvShape(plan), context.kv, kvWindow(context, sizes.chunkTokens), context.nWindows);
   const otherBytes = OTHER_BYTES + plan.shape.nLayers * KEPT_DISPATCHES * DISPATCH_BYTES;
   const fixedBytes = denseBytes + cache + activations + otherBytes;
   const leastGpuBytes = fixedBytes + leastSlotBytes(plan, expertBytes);

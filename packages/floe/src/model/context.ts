@@ -12,6 +12,8 @@ export type Overflow = 'slide' | 'stop' | 'error';
 export interface ContextPlan extends SinkWindow {
   readonly overflow: Overflow;
   readonly kv: KvFormatName;
+  /** Whole windows there is room for, of however many conversations; default 1. */
+  readonly nWindows?: number;
 }
 
 /** First tokens that stay (Xiao et al. 2024: four are enough, and without them a model falls apart). */

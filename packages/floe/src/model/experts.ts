@@ -8,6 +8,7 @@ import type { PlacedLayer } from './placeLayer.ts';
 import { routedLayers } from './plan.ts';
 import { routeTokens } from './router.ts';
 import type { LayerStep } from './step.ts';
+import type { StepRouting } from './stepActivations.ts';
 
 export interface ExpertStep {
   readonly rec: Recorder;
@@ -57,13 +58,12 @@ export function combineExperts(step: ExpertStep & { readonly x: BufferView }): v
 }
 
 /** A later layer's router on the residual stream as it is now: what it will choose, if not too much is added till then. */
-export function guessRoutes(step: LayerStep, ahead: number): void {
+export function guessRoutes(step: LayerStep, { guesses, guessLogits }: StepRouting, ahead: number): void {
   const { model, routedLayer, s } = step;
   const w = routedLayers(model.layers)[routedLayer + ahead];
   if (!w) return;
   const staged = { ...step, stage: denseStage(routedLayer) };
-  const { guessRoutes, guessLogits } = s.experts!;
-  norm(staged, s.x, w.experts.norm ?? w.ffnNorm!, s.h); // [1, modelDim]
-  const to = { route: guessRoutes[routedLayer]!, slots: 'later', layer: routedLayer } as const;
-  routeTokens(staged, w, { ...to, x: s.h, logits: guessLogits }); // [1, k]
+  norm(staged, s.x, w.experts.norm ?? w.ffnNorm!, s.h); // [T, modelDim]
+  const to = { route: guesses[routedLayer]!, slots: 'later', layer: routedLayer } as const;
+  routeTokens(staged, w, { ...to, x: s.h, logits: guessLogits }); // [T, k]
 }

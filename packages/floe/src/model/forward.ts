@@ -10,6 +10,7 @@ import { normed } from './norm.ts';
 import type { PlacedModel } from './place.ts';
 import { routedLayers } from './plan.ts';
 import type { LayerStep } from './step.ts';
+import type { StepActivations } from './stepActivations.ts';
 
 /** Where a recorded decode step may be cut, in dispatches. */
 export interface StepCuts {
@@ -27,12 +28,23 @@ export interface LayerCuts {
   readonly experts: number;
 }
 
+/** A decode step's rows, a token of a conversation each; and how many layers later its guesses are for, if it makes any. */
+export interface DecodeShape {
+  readonly nRows: number;
+  readonly guessAhead: number;
+}
+
 /**
- * Records the decoding of one token: `s.tokens` in, `s.logits` out, a key and a value appended to `kv`. With
+ * Records a decode step: `s.tokens` in, `s.logits` out, a key and a value of each row appended to `kv`. With
  * `guessAhead`, each routing also guesses that of the layer with experts so many later.
  */
-export function recordDecode(rec: Recorder, model: PlacedModel, kv: KvPool, s: Activations, guessAhead = 0): StepCuts {
-  const nTokens = 1;
+export function recordDecode(
+  rec: Recorder,
+  model: PlacedModel,
+  kv: KvPool,
+  s: StepActivations,
+  { nRows: nTokens, guessAhead }: DecodeShape = { nRows: 1, guessAhead: 0 },
+): StepCuts {
   const layers: LayerCuts[] = [];
   recordInput(rec, model, s, nTokens);
   for (const [layer, w] of model.layers.entries()) {
@@ -42,11 +54,11 @@ export function recordDecode(rec: Recorder, model: PlacedModel, kv: KvPool, s: A
       restOfLayer(step);
       continue;
     }
-    const route = s.experts!.stepRoutes[routedLayer]!;
+    const route = s.routing!.routes[routedLayer]!;
     const slots = { pageTable: model.slots!.pageTable, fault: s.fault };
     chooseExperts(step, { route, slots });
     const routedAt = rec.nRecorded - 1;
-    if (guessAhead > 0) guessRoutes(step, guessAhead);
+    if (guessAhead > 0) guessRoutes(step, s.routing!, guessAhead);
     const routed = rec.nRecorded;
     restOfLayer(step);
     layers.push({ route: routedAt, routed, experts: rec.nRecorded });
@@ -54,7 +66,7 @@ export function recordDecode(rec: Recorder, model: PlacedModel, kv: KvPool, s: A
     multiplyExperts({ ...common, expertIn: s.expertIn });
     combineExperts({ ...common, x: s.x });
   }
-  recordHead(rec, model, s, s.x, 1);
+  recordHead(rec, model, s, s.x, nTokens);
   return { layers, end: rec.nRecorded };
 }
 

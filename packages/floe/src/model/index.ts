@@ -1,9 +1,10 @@
-export { type Activations, activationBytes, makeActivations, ROUTING_PARTS, type StepSizes } from './activations.ts';
+export { type Activations, activationBytes, makeActivations, type StepSizes } from './activations.ts';
 export type { Architecture, ModelDescription, ModelShape, Pooling } from './architecture.ts';
 export { expertSizes, type GpuBudget, type MemoryPlan, planMemory, stepSizes } from './budget.ts';
 export { type ContextPlan, contextPlan, DEFAULT_SINKS, kvShape, kvWindow, type Overflow } from './context.ts';
 export { recordText, type TextCuts } from './encode.ts';
 export {
+  type DecodeShape,
   type LayerCuts,
   recordChunk,
   recordDecode,
@@ -18,3 +19,11 @@ export { dominantFormat, type ModelPlan, planModel, routesFromInput } from './pl
 export { denseRecords } from './planLayer.ts';
 export { isExpertRecord } from './records.ts';
 export { type RopeFrequencies, ropeAngles, ropeTablesOf } from './rope.ts';
+export {
+  makeStepActivations,
+  ROUTING_PARTS,
+  STEP_ROWS,
+  type StepActivations,
+  type StepRouting,
+  stepActivationBytes,
+} from './stepActivations.ts';

@@ -27,8 +27,10 @@ export interface PromptPrograms {
 
 /** What is done around each unit of work. */
 export interface PromptHooks {
-  /** Before each submission; throws to stop. */
-  readonly beforeUnit: () => void;
+  /** Before each submission: others have a step. Throws to stop. */
+  readonly beforeUnit: () => Promise<void>;
+  /** While the prompt waits for experts, others go on. */
+  readonly aside: <T>(wait: Promise<T>) => Promise<T>;
   /** Writes a chunk's ids and positions, `first` counted from the prompt's beginning. */
   readonly writeChunk: (first: number, nTokens: number) => void;
   /** Told of each layer's routes in a span, [nTokens · nExpertsUsed]; nothing is read back without it where all is resident. */
@@ -86,7 +88,7 @@ export class PromptRunner {
   }
 
   private async runDense(first: number, nTokens: number, programs: PromptPrograms, hooks: PromptHooks): Promise<void> {
-    hooks.beforeUnit();
+    await hooks.beforeUnit();
     const { graph } = await programs.chunk(nTokens);
     hooks.writeChunk(first, nTokens);
     await this.submit((encoder) => graph.encode(encoder));
@@ -107,12 +109,12 @@ export class PromptRunner {
     let written = -1;
     for (let layer = 0; layer < this.shape.nRoutedLayers; layer++) {
       for (const [i, chunk] of chunks.entries()) {
-        hooks.beforeUnit();
+        await hooks.beforeUnit();
         if (written !== i) hooks.writeChunk(first + chunk.first, chunk.nTokens);
         written = i;
         await this.submit((encoder) => this.encodeChunk(encoder, recorded[i]!, layer, chunk));
       }
-      hooks.beforeUnit();
+      await hooks.beforeUnit();
       await this.runExperts(span, layer, { first, nTokens, isLast }, hooks, experts);
     }
     experts.token++;
@@ -159,9 +161,9 @@ export class PromptRunner {
     const keys = this.note(layer, ids, span, experts);
     let from = group;
     for (const one of wavesOf(keys, experts, layer)) {
-      hooks.beforeUnit();
+      await hooks.beforeUnit();
       const startMs = this.clock.now();
-      const release = await experts.bring(one, hooks.signal);
+      const release = await hooks.aside(experts.bring(one, hooks.signal));
       experts.counts.stallMs += this.clock.now() - startMs;
       try {
         this.writeWave(waveRow(one, experts));
@@ -245,11 +247,15 @@ function wavesOf(keys: readonly number[], experts: ExpertCache, layer: number): 
   const { pager } = experts;
   const here = keys.filter((key) => pager.isNamed(key));
   const coming = keys.filter((key) => !pager.isNamed(key));
-  // Half of the slots, so that a wave can come while the one before still has its own.
-  const size = Math.max(1, Math.min(WAVE_EXPERTS, Math.floor(pager.nSlots(layer) / 2)));
+  const size = mostExperts(pager.nSlots(layer));
   const waves = here.length > 0 ? [here] : [];
   for (let i = 0; i < coming.length; i += size) waves.push(coming.slice(i, i + size));
   return waves;
+}
+
+/** Experts of a wave at the most: half of the slots, so that it can come while the one before still has its own. */
+export function mostExperts(nSlots: number): number {
+  return Math.max(1, Math.min(WAVE_EXPERTS, Math.floor(nSlots / 2)));
 }
 
 /** [nExperts] the slots of one wave's experts. */

@@ -1,0 +1,151 @@
+/** Which of a model's conversations an answer goes on with, and when there is room for it. */
+import { orAborted } from '../errors/index.ts';
+import type { Conversation, Engine } from '../generate/index.ts';
+import { KV_BLOCK } from '../kernels/index.ts';
+import { TurnQueue } from './queue.ts';
+
+/** What an answer needs of the cache. */
+export interface Wanted {
+  /** What it begins with, if another has computed it. */
+  readonly shared: readonly number[];
+  /** Of prompt and answer, at the most; infinity where nothing says how many. */
+  readonly nTokens: number;
+  readonly signal: AbortSignal;
+}
+
+/** Conversations that answer now, and those that may be gone on with, while there is room for both. */
+export class Conversations {
+  /** The one used last is at the end. */
+  private idle: Conversation[] = [];
+  /** Those that answer, and how many blocks each may come to need. */
+  private readonly busy = new Map<Conversation, number>();
+  /** First come, first served: nobody small passes one who waits for much. */
+  private readonly queue = new TurnQueue();
+  private changed = () => {};
+
+  constructor(private readonly engine: Engine) {}
+
+  /**
+   * The conversation that shares most of the prompt, or a fork of it where it holds more than that; a new one where none
+   * shares enough. Waits until there is room for all the answer may need. `release` gives it back.
+   *
+   * @throws {RequestError} `request/busy`: too many wait already. `request/aborted`.
+   */
+  async take({ shared, nTokens, signal }: Wanted): Promise<{ conversation: Conversation; release: () => void }> {
+    const nBlocks = this.blocksOf(nTokens);
+    const endTurn = await this.queue.enter(signal);
+    try {
+      while (this.nPromised + nBlocks > this.engine.kv.blocks.nBlocks || !this.hasRow)
+        await orAborted(this.nextChange(), signal);
+      const conversation = this.choose(shared);
+      this.busy.set(conversation, nBlocks);
+      this.makeRoom();
+      return { conversation, release: () => this.release(conversation) };
+    } finally {
+      endTurn();
+    }
+  }
+
+  /** Resolves when nobody answers, and keeps it so until the returned function is called. */
+  async alone(signal: AbortSignal): Promise<() => void> {
+    const endTurn = await this.queue.enter(signal);
+    try {
+      while (this.busy.size > 0) await orAborted(this.nextChange(), signal);
+      this.forget();
+    } catch (error) {
+      endTurn();
+      throw error;
+    }
+    return endTurn;
+  }
+
+  /** Resolves when nobody answers or waits. */
+  async drained(): Promise<void> {
+    await this.queue.idle();
+    while (this.busy.size > 0) await this.nextChange();
+  }
+
+  private release(conversation: Conversation): void {
+    this.busy.delete(conversation);
+    if (conversation.heldIds.length > 0) this.idle.push(conversation);
+    else conversation.close();
+    const wake = this.changed;
+    this.changed = () => {};
+    wake();
+  }
+
+  private choose(prompt: readonly number[]): Conversation {
+    const all = [...this.idle, ...this.busy.keys()];
+    const best = all.reduce<Conversation | null>(
+      (found, one) => (one.shares(prompt) > (found?.shares(prompt) ?? 0) ? one : found),
+      null,
+    );
+    const nShared = best?.shares(prompt) ?? 0;
+    const isIdle = best !== null && this.idle.includes(best);
+    if (best && isIdle && nShared >= best.heldIds.length) return this.wake(best);
+    if (!best || nShared < KV_BLOCK) return this.openNew();
+    if (!this.hasFreeRow && isIdle && this.idle.length === 1) return this.wake(best);
+    this.freeRow(best);
+    return best.fork(nShared);
+  }
+
+  private openNew(): Conversation {
+    this.freeRow(null);
+    return this.engine.open();
+  }
+
+  private wake(conversation: Conversation): Conversation {
+    this.idle = this.idle.filter((one) => one !== conversation);
+    return conversation;
+  }
+
+  /** Forgets the conversations not used for longest until those that answer have what they were promised. */
+  private makeRoom(): void {
+    const { blocks } = this.engine.kv;
+    const missing = () =>
+      [...this.busy].reduce((sum, [one, n]) => sum + Math.max(0, n - one.seat.sequence.heldBlocks().length), 0);
+    while (this.idle.length > 0 && missing() > blocks.nFree) this.close(this.idle[0]!);
+  }
+
+  private freeRow(spared: Conversation | null): void {
+    if (this.hasFreeRow) return;
+    const oldest = this.idle.find((one) => one !== spared);
+    if (oldest) this.close(oldest);
+  }
+
+  private close(conversation: Conversation): void {
+    this.idle = this.idle.filter((one) => one !== conversation);
+    conversation.close();
+  }
+
+  private forget(): void {
+    for (const conversation of [...this.idle]) this.close(conversation);
+  }
+
+  private get hasFreeRow(): boolean {
+    return this.engine.hasFreeRow;
+  }
+
+  private get hasRow(): boolean {
+    return this.hasFreeRow || this.idle.length > 0;
+  }
+
+  private get nPromised(): number {
+    return [...this.busy.values()].reduce((sum, n) => sum + n, 0);
+  }
+
+  /** Blocks of a conversation of so many positions, at the most: one more, where it begins in the middle of another's. */
+  private blocksOf(length: number): number {
+    return Math.min(this.engine.kv.geometry.tableBlocks, Math.ceil(length / KV_BLOCK) + 1);
+  }
+
+  private nextChange(): Promise<void> {
+    const before = this.changed;
+    return new Promise((resolve) => {
+      this.changed = () => {
+        before();
+        resolve();
+      };
+    });
+  }
+}
