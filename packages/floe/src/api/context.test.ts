@@ -15,17 +15,31 @@ const of = (options: Pick<LoadOptions, 'context' | 'contextLength' | 'budget'> =
 
 describe('the window a model gets', () => {
   it('is the trained one, in F32, where memory holds that', () => {
-    expect(of()).toEqual({ window: TRAINED, nSinks: 4, overflow: 'slide', kv: 'F32', limitedBy: 'trained' });
+    expect(of()).toEqual({
+      window: TRAINED,
+      nSinks: 4,
+      overflow: 'slide',
+      kv: 'F32',
+      limitedBy: 'trained',
+      nWindows: 4,
+    });
   });
 
   it('is what was asked for, by either name', () => {
     const context = { window: 100, sinks: 0, overflow: 'stop', kv: 'Q8_0' } as const;
-    expect(of({ context })).toEqual({ window: 100, nSinks: 0, overflow: 'stop', kv: 'Q8_0', limitedBy: 'asked' });
+    expect(of({ context })).toEqual({
+      window: 100,
+      nSinks: 0,
+      overflow: 'stop',
+      kv: 'Q8_0',
+      limitedBy: 'asked',
+      nWindows: 4,
+    });
     expect(of({ contextLength: 100 })).toMatchObject({ window: 100, nSinks: 4, limitedBy: 'asked' });
   });
 
   it('is kept as exactly as its bytes allow, and shortened where no format is small enough', () => {
-    const bytesOf = (kv: 'F32' | 'F16' | 'Q8_0') => planMemory(plan, { ...of(), kv }, 'all').kvBytes;
+    const bytesOf = (kv: 'F32' | 'F16' | 'Q8_0') => planMemory(plan, { ...of(), kv, nWindows: 1 }, 'all').kvBytes;
     const within = (kvBytes: number) => of({ budget: { kvBytes } });
     expect(within(bytesOf('F32'))).toMatchObject({ kv: 'F32', window: TRAINED, limitedBy: 'trained' });
     expect(within(bytesOf('F32') - 1)).toMatchObject({ kv: 'F16', window: TRAINED, limitedBy: 'trained' });
@@ -37,7 +51,17 @@ describe('the window a model gets', () => {
     expect(planMemory(plan, oneMore, 'all').kvBytes).toBeGreaterThanOrEqual(bytesOf('Q8_0'));
   });
 
+  it('has room for as many more conversations as it is asked for, or as cost little', () => {
+    const wide = planMemory(plan, of(), 'all').kvBytes;
+    const one = planMemory(plan, of({ context: { conversations: 1 } }), 'all').kvBytes;
+    expect(wide / one).toBeGreaterThan(3.5);
+    expect(of({ context: { conversations: 9 } }).nWindows).toBe(9);
+    expect(of({ budget: { kvBytes: 2.2 * one } }).nWindows).toBe(2);
+  });
+
   it.each([
+    ['context.conversations', { context: { conversations: 0 } }, { context: { conversations: 32 } }],
+    ['context.conversations', { context: { conversations: 33 } }, { context: { conversations: 1 } }],
     ['context.window', { context: { window: 5 } }, { context: { window: 6 } }],
     ['context.window', { context: { window: 41, sinks: 40 } }, { context: { window: 42, sinks: 40 } }],
     ['context.window', { context: { window: TRAINED + 1 } }, { context: { window: TRAINED } }],

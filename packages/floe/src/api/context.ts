@@ -1,7 +1,7 @@
 /** The window a model gets: what the caller says, and for the rest what it was trained for and memory holds. */
 import type { Host } from '../host/index.ts';
 import { type KvFormatName, kvBlockBytes } from '../kernels/index.ts';
-import { kvBytes, kvGeometry } from '../kv/index.ts';
+import { KV_ROWS, kvBytes, kvGeometry } from '../kv/index.ts';
 import {
   type ContextPlan,
   DEFAULT_SINKS,
@@ -23,6 +23,10 @@ const BINDABLE_BYTES = 128 << 20;
 /** The most exact first. */
 const FORMATS: readonly KvFormatName[] = ['F32', 'F16', 'Q8_0'];
 const OVERFLOWS: readonly Overflow[] = ['slide', 'stop', 'error'];
+
+/** Conversations whose whole windows are kept by themselves, as far as that takes no more than these bytes. */
+const USUAL_CONVERSATIONS = 4;
+const CHEAP_BYTES = 64 << 20;
 
 export type LoadedContext = ContextPlan & Pick<ContextInfo, 'limitedBy'>;
 
@@ -49,16 +53,23 @@ export function contextOf(
   if (!(bytes > 0)) throw invalid('budget.kvBytes', String(bytes), 'a number of bytes above 0');
   const asked = context.window ?? contextLength;
   if (plan.description.pooling) return textContextOf(plan, asked, kv, bytes);
+  const { conversations } = context;
+  if (
+    conversations !== undefined &&
+    !(Number.isInteger(conversations) && conversations >= 1 && conversations <= KV_ROWS)
+  )
+    throw invalid('context.conversations', String(conversations), `a whole number from 1 to ${KV_ROWS}`);
   if (asked !== undefined) checkWindow(context.window === undefined ? 'contextLength' : 'context.window', asked);
   if (nSinks + 2 > nCtxTrain) throw invalid('context.sinks', String(nSinks), `at most ${nCtxTrain - 2}`);
   const wanted = { window: asked ?? nCtxTrain, nSinks, overflow };
+  const several = (one: LoadedContext) => ({ ...one, nWindows: conversations ?? windowsOf(plan, one, bytes) });
   const fits = (format: KvFormatName) => bytesOf(plan, { ...wanted, kv: format }) <= bytes;
   const format = kv ?? FORMATS.find(fits);
-  if (asked !== undefined) return { ...wanted, kv: format ?? FORMATS.at(-1)!, limitedBy: 'asked' };
+  if (asked !== undefined) return several({ ...wanted, kv: format ?? FORMATS.at(-1)!, limitedBy: 'asked' });
   if (format && fits(format) && isBindable(plan, { ...wanted, kv: format }))
-    return { ...wanted, kv: format, limitedBy: 'trained' };
+    return several({ ...wanted, kv: format, limitedBy: 'trained' });
   const shorter = { ...wanted, kv: kv ?? 'F16' };
-  return { ...shorter, window: longestWindow(plan, shorter, bytes), limitedBy: 'memory' };
+  return several({ ...shorter, window: longestWindow(plan, shorter, bytes), limitedBy: 'memory' });
 
   function checkWindow(argument: string, window: number): void {
     if (Number.isInteger(window) && window >= nSinks + 2 && window <= nCtxTrain) return;
@@ -90,12 +101,22 @@ function windowOf(plan: ModelPlan, context: ContextPlan) {
   return kvWindow(context, stepSizes(plan, context).chunkTokens);
 }
 
+/** Whole windows that cost little, and no more than keys and values may. */
+function windowsOf(plan: ModelPlan, context: ContextPlan, bytes: number): number {
+  for (let nWindows = USUAL_CONVERSATIONS; nWindows > 1; nWindows--) {
+    const tried = { ...context, nWindows };
+    if (bytesOf(plan, tried) <= Math.min(bytes, CHEAP_BYTES) && isBindable(plan, tried)) return nWindows;
+  }
+  return 1;
+}
+
 function bytesOf(plan: ModelPlan, context: ContextPlan): number {
-  return kvBytes(kvShape(plan), context.kv, windowOf(plan, context));
+  return kvBytes(kvShape(plan), context.kv, windowOf(plan, context), context.nWindows);
 }
 
 function isBindable(plan: ModelPlan, context: ContextPlan): boolean {
-  const keysBytes = kvGeometry(windowOf(plan, context)).tableBlocks * kvBlockBytes(context.kv, plan.shape);
+  const { tableBlocks } = kvGeometry(windowOf(plan, context));
+  const keysBytes = (context.nWindows ?? 1) * tableBlocks * kvBlockBytes(context.kv, plan.shape);
   const textBytes = plan.description.pooling ? context.window * rowStride(plan.shape.modelDim) * 4 : 0;
   return Math.max(keysBytes, textBytes) <= BINDABLE_BYTES;
 }

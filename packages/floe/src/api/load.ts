@@ -207,6 +207,7 @@ function infoOf(
       sinks: context.nSinks,
       overflow: context.overflow,
       kv: context.kv,
+      conversations: context.nWindows ?? 1,
       limitedBy: context.limitedBy,
     },
     quantization: dominantFormat(plan),

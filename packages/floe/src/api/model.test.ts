@@ -73,15 +73,19 @@ describe('chat.completions', () => {
     expect(again.usage.cachedTokens).toBe(again.usage.prompt_tokens - 1);
     expect(again.choices[0].ids).toEqual(second.choices[0].ids);
     // A branch shares the beginning.
-    const other = [...messages.slice(0, -1), { role: 'user', content: 'Why?' }];
-    const branch = await model.chat.completions.create({ ...turn, messages: other });
+    const why = [...messages.slice(0, -1), { role: 'user', content: 'Why?' }];
+    const branch = await model.chat.completions.create({ ...turn, messages: why });
     expect(branch.usage.cachedTokens).toBeGreaterThanOrEqual(known - 1);
     expect(branch.usage.cachedTokens).toBeLessThan(branch.usage.prompt_tokens - 1);
-    // Forgotten, all is computed, to the same ids.
-    await model.logprobs([1, 2], { top: 1 });
-    const fresh = await model.chat.completions.create(turn);
+    // The branch took nothing from what it left.
+    const third = await model.chat.completions.create(turn);
+    expect(third.usage.cachedTokens).toBe(third.usage.prompt_tokens - 1);
+    // Where nothing is known, all is computed, to the same ids.
+    const other = (await loadInThread(nodeHost(testGpu()), { path })) as LocalModel;
+    const fresh = await other.chat.completions.create(turn);
     expect(fresh.usage.cachedTokens).toBe(0);
     expect(fresh.choices[0].ids).toEqual(second.choices[0].ids);
+    await other.unload();
   });
 
   it('refuses to make vectors of texts, and says what to call instead', async () => {
@@ -117,7 +121,7 @@ describe('chat.completions', () => {
     expect(await ask(2)).not.toBe(first);
   });
 
-  it('two calls at once take turns, each with its own answer', async () => {
+  it('two calls at once share the device, each with its own answer', async () => {
     const other = rows[1];
     const [one, two] = await Promise.all([
       model.chat.completions.create(greedy),

@@ -105,6 +105,7 @@ export class LocalModel implements Model {
     checkIds(ids, this.info.nVocab);
     if (!Number.isInteger(options.top) || options.top < 0)
       throw invalid('top', String(options.top), 'a whole number, 0 or more');
+    this.checkLoaded();
     const signal = this.signalOf(options);
     const { conversation, release } = await this.take([], ids.length, signal);
     try {
@@ -286,7 +287,6 @@ export class LocalModel implements Model {
   }
 
   private async take(shared: readonly number[], nTokens: number, signal: AbortSignal) {
-    this.checkLoaded();
     const taken = await this.conversations.take({ shared, nTokens, signal });
     try {
       this.parts.device.throwIfFailed();

@@ -124,6 +124,7 @@ function laidOut(plan: ModelPlan, memory: DividedMemory) {
     expertBytes: Math.max(0, ...slots.map((slotClass) => slotClass.slotBytes)),
     contextLength: context.window,
     kv: context.kv,
+    conversations: context.nWindows ?? 1,
     gpu: { bytes: gpuBytes, denseBytes, kvBytes, activationBytes, otherBytes, slotBytes, nSlots },
     minimumGpuBytes: memory.leastGpuBytes,
     notices: memory.notices,

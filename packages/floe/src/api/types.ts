@@ -90,6 +90,11 @@ export interface ContextOptions {
   readonly overflow?: Overflow;
   /** How they are kept; default: as exactly as `kvBytes` allow. */
   readonly kv?: KvFormatName;
+  /**
+   * Conversations whose whole windows are kept at once; default: up to 4, as far as they take no more than 64 MiB. Many
+   * short ones share the room of a long one. Those that answer now always have theirs; others go when it is wanted.
+   */
+  readonly conversations?: number;
 }
 
 /** Bytes; what is left out is chosen by what the device has. */
@@ -193,6 +198,8 @@ export interface ContextInfo {
   readonly sinks: number;
   readonly overflow: Overflow;
   readonly kv: KvFormatName;
+  /** Whole windows that are kept at once. */
+  readonly conversations: number;
   /** Why the window is no longer: 'asked' for, all that the model was 'trained' for, or all that 'memory' holds. */
   readonly limitedBy: 'asked' | 'trained' | 'memory';
 }
