@@ -38,7 +38,7 @@ export function modelSource(name: string): Source {
   if (!existsSync(name))
     throw new UsageError(
       `There is no file ${name}.`,
-      'Give the path or the URL of a GGUF file, or hf:OWNER/REPO/FILE.gguf.',
+      'Give the path or the URL of a GGUF file or of a folder of safetensors, or hf:OWNER/REPO/FILE.gguf.',
     );
   return { path: name };
 }

@@ -1,12 +1,14 @@
 /** `floe` as a person starts it: the program in a process of its own, on the models of this repository. */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { testData } from '@floe/testkit/data';
 import { startFaultServer } from '@floe/testkit/faultServer';
+import { writeGguf } from '@floe/testkit/ggufWriter';
 import { openOracle } from '@floe/testkit/oracle';
-import { randomModel } from '@floe/testkit/randomModel';
+import { randomGguf, randomModel } from '@floe/testkit/randomModel';
+import { safetensorsModel } from '@floe/testkit/safetensors';
 import { afterAll, describe, expect, it } from 'vitest';
 
 /** A software adapter compiles every kernel anew in each process, and the other tests want the same two cores. */
@@ -134,6 +136,28 @@ describe('floe inspect', () => {
     expect((await floe(['inspect', model])).out).toContain('architecture arctic');
   });
 });
+
+describe('a folder of safetensors', () => {
+  it('is inspected, and its text tokenized, as the GGUF of the same model', async () => {
+    const shape = { nLayers: 1, modelDim: 64, nHeads: 2, nKvHeads: 1, nVocab: 320, type: 'BF16', seed: 1 } as const;
+    const { files, meant } = safetensorsModel(randomGguf({ ...shape, architecture: 'llama' }), { nShards: 2 });
+    const [path, gguf] = [join(folder, 'safetensors'), join(folder, 'same.gguf')];
+    mkdirSync(path);
+    for (const [name, bytes] of files) writeFileSync(join(path, name), bytes);
+    writeFileSync(gguf, writeGguf(meant));
+    const [ours, theirs] = await Promise.all([path, gguf].map((each) => floe(['inspect', each, '--json'])));
+    const listed = ({ out }: Result) =>
+      (JSON.parse(out) as Inspected).tensors.map(({ name, type, shape: dims }) => `${name} ${type} ${dims}`).sort();
+    expect(listed(ours!)).toEqual(listed(theirs!));
+    const [a, b] = await Promise.all([path, gguf].map((each) => floe(['tokenize', each], 'one text, of two kinds')));
+    expect(a).toEqual(b);
+    expect(a!.status).toBe(0);
+  });
+});
+
+interface Inspected {
+  readonly tensors: readonly { readonly name: string; readonly type: string; readonly shape: readonly number[] }[];
+}
 
 describe('floe perplexity', { timeout: TIMEOUT_MS }, () => {
   // llama.cpp rounds activations to 8 bits where weights are Q8_0, and Floe does not: on text unlike what this model was

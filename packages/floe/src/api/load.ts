@@ -173,8 +173,8 @@ function progressReporter(source: ModelSource, { onProgress }: LoadOptions): Rep
 function nameOf(source: ModelSource): string {
   if (isFiles(source)) return source[0] ? nameOf(source[0]) : '';
   if (typeof source === 'string' || source instanceof URL)
-    return String(source).split(/[?#]/)[0]!.split('/').pop() ?? '';
-  if ('path' in source) return source.path.split(/[/\\]/).pop() ?? source.path;
+    return String(source).split(/[?#]/)[0]!.split('/').filter(Boolean).pop() ?? '';
+  if ('path' in source) return source.path.split(/[/\\]/).filter(Boolean).pop() ?? source.path;
   return source instanceof File ? source.name : 'model';
 }
 

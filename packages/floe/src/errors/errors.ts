@@ -9,6 +9,10 @@ export type ErrorCode =
   | 'gguf/unsupported-type'
   | 'gguf/out-of-bounds'
   | 'gguf/split'
+  | 'safetensors/missing-file'
+  | 'safetensors/truncated'
+  | 'safetensors/invalid'
+  | 'safetensors/unsupported-type'
   | 'model/unsupported-architecture'
   | 'model/missing-tensor'
   | 'model/shape'
@@ -82,6 +86,8 @@ class AreaError<A extends string> extends FloeError {
 
 /** The file is not the GGUF it says it is, or holds what Floe has no reader for. */
 export class GgufError extends AreaError<'gguf'> {}
+/** The files of a model in safetensors: one is missing, damaged, or holds what Floe has no reader for. */
+export class SafetensorsError extends AreaError<'safetensors'> {}
 /** The file is a sound GGUF whose meaning Floe can't run. */
 export class ModelError extends AreaError<'model'> {}
 /** Vocabulary, pre-tokenizer or chat template. */

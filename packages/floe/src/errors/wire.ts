@@ -12,6 +12,7 @@ import {
   NetError,
   NumericError,
   RequestError,
+  SafetensorsError,
   StoreError,
   TextError,
   WorkerError,
@@ -31,6 +32,7 @@ export interface WireError {
 
 const classes: Readonly<Record<string, new (code: never, message: string, options: never) => FloeError>> = {
   gguf: GgufError,
+  safetensors: SafetensorsError,
   model: ModelError,
   text: TextError,
   net: NetError,

@@ -5,13 +5,16 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { asGguf, withMergedExperts } from '@floe/testkit/asGguf';
 import { logSoftmax } from '@floe/testkit/expectNear';
 import { agreement } from '@floe/testkit/floeAnswers';
+import { writeGguf } from '@floe/testkit/ggufWriter';
 import { testGpu } from '@floe/testkit/nodeGpu';
 import { openOracle } from '@floe/testkit/oracle';
-import { type RandomModelOptions, randomModel } from '@floe/testkit/randomModel';
+import { type RandomModelOptions, randomGguf, randomModel } from '@floe/testkit/randomModel';
 import { readmePath, readmeWith } from '@floe/testkit/readme';
 import { referenceModel } from '@floe/testkit/referenceModel';
+import { type SafetensorsOptions, safetensorsModel } from '@floe/testkit/safetensors';
 import { seeded } from '@floe/testkit/seeded';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readGguf } from '../gguf/index.ts';
@@ -29,6 +32,11 @@ const random = seeded('quantizations');
 const prompts = [Array.from({ length: 48 }, () => random.int(0, 299))];
 // The least width that a block of every format fills.
 const shape = { nLayers: 1, modelDim: 256, nHeads: 4, nKvHeads: 2, nVocab: 320 };
+const llama = { ...shape, architecture: 'llama', ffDim: 512, seed: 10 } satisfies Omit<RandomModelOptions, 'type'>;
+const arctic = {
+  ...{ ...shape, architecture: 'arctic', seed: 20 },
+  ...{ expertDim: 256, nExperts: 8, nExpertsUsed: 2, routerSpread: 5 },
+} satisfies Omit<RandomModelOptions, 'type'>;
 const quantized = formats.filter(({ name }) => name !== 'F32');
 /** Those of ggml, and those no other engine here reads. */
 const quantizations = quantized.filter(({ ggmlType }) => ggmlType < OWN_TYPES).map(({ name }) => name);
@@ -79,11 +87,29 @@ it.each(own)('%s: llama and arctic within 5e-3 of float64', async (type) => {
   }
 });
 
-const llama = { ...shape, architecture: 'llama', ffDim: 512, seed: 10 } satisfies Omit<RandomModelOptions, 'type'>;
-const arctic = {
-  ...{ ...shape, architecture: 'arctic', seed: 20 },
-  ...{ expertDim: 256, nExperts: 8, nExpertsUsed: 2, routerSpread: 5 },
-} satisfies Omit<RandomModelOptions, 'type'>;
+describe.each(['llama', 'arctic'] as const)('%s from safetensors', (architecture) => {
+  const options = { llama, arctic }[architecture];
+  const folder = (type: 'BF16' | 'F32', own: SafetensorsOptions) =>
+    safetensorsModel(randomGguf({ ...options, type, expertsApart: true }), { nShards: 2, ...own });
+
+  it('BF16: gives the log-probabilities of the GGUF with the same weights, bit for bit', async () => {
+    const ours = await floeLogprobs(await asGguf(folder('BF16', {})));
+    // There a layer's experts are slices of one tensor.
+    expect(ours).toEqual(await floeLogprobs(randomModel({ ...options, type: 'BF16' })));
+  });
+
+  it.each(['tensor', 'row', 'block'] as const)(
+    'F8_E4M3, a scale for each %s: within 5e-3 of float64',
+    async (scales) => {
+      const { files, meant } = folder('F32', { scales });
+      const ours = await floeLogprobs(await asGguf({ files }));
+      expect(agreement(ours, exactly(writeGguf(withMergedExperts(meant))).logprobs).maxError).toBeLessThan(5e-3);
+      // Control: the weights before they were rounded to a byte each are farther away than that.
+      const before = exactly(randomModel({ ...options, type: 'F32' }));
+      expect(agreement(ours, before.logprobs).maxError).toBeGreaterThan(2e-2);
+    },
+  );
+});
 
 describe('a file of several formats, as Q4_K_M is', () => {
   // Values and down matrices of some layers, and the output matrix, are Q6_K.

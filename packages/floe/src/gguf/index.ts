@@ -10,3 +10,4 @@ export {
   type NumberArray,
   type ScalarType,
 } from './values.ts';
+export { type GgufLayout, layOutGguf } from './write.ts';

@@ -6,7 +6,8 @@
 import { GgufError } from '../errors/index.ts';
 import { quote } from './fail.ts';
 import type { Gguf } from './header.ts';
-import { alignUp, type TensorInfo } from './tensors.ts';
+import { alignUp } from './tensors.ts';
+import { type WrittenTensor, writeHeader } from './write.ts';
 
 /** A part whose header was read. */
 export interface SplitPart {
@@ -45,19 +46,22 @@ export interface JoinedSplit {
 export function joinSplit(given: readonly SplitPart[], firstHeader: Uint8Array): JoinedSplit {
   const parts = inOrder(given);
   const { alignment } = parts[0]!.gguf;
-  const tensors: { readonly info: TensorInfo; readonly relativeOffset: number }[] = [];
+  const tensors: WrittenTensor[] = [];
   const sections: { readonly part: number; readonly start: number; readonly sizeBytes: number }[] = [];
   let end = 0;
   for (const [part, { gguf }] of parts.entries()) {
     const start = alignUp(end, alignment);
     for (const info of gguf.tensors.values()) {
       const relativeOffset = start + info.offset - gguf.dataOffset;
-      tensors.push({ info, relativeOffset });
+      tensors.push({ ...info, relativeOffset });
       end = relativeOffset + info.sizeBytes;
     }
     if (end > start) sections.push({ part, start, sizeBytes: end - start });
   }
-  const header = writeHeader(firstHeader, parts[0]!.gguf, tensors);
+  const { version, entryRanges } = parts[0]!.gguf;
+  const kept = [...entryRanges].filter(([key]) => !key.startsWith('split.'));
+  const entries = kept.map(([, [start, end]]) => firstHeader.subarray(start, end));
+  const header = writeHeader(version, entries, tensors);
   const dataOffset = alignUp(header.length, alignment);
   const segments = sections.map(({ part, start, sizeBytes }) => ({
     part,
@@ -141,41 +145,4 @@ function checkOneModel(parts: readonly SplitPart[]): void {
       expected,
     });
   }
-}
-
-const utf8 = new TextEncoder();
-const MAGIC = utf8.encode('GGUF');
-
-function writeHeader(
-  first: Uint8Array,
-  { version, entryRanges }: Gguf,
-  tensors: readonly { readonly info: TensorInfo; readonly relativeOffset: number }[],
-): Uint8Array {
-  const kept = [...entryRanges].filter(([key]) => !key.startsWith('split.'));
-  const pieces = [MAGIC, u32(version), u64(tensors.length), u64(kept.length)];
-  for (const [, [start, end]] of kept) pieces.push(first.subarray(start, end));
-  for (const { info, relativeOffset } of tensors) {
-    const name = utf8.encode(info.name);
-    const ne = [...info.shape].reverse().map(u64);
-    pieces.push(u64(name.length), name, u32(ne.length), ...ne, u32(info.ggmlType), u64(relativeOffset));
-  }
-  const header = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    header.set(piece, at);
-    at += piece.length;
-  }
-  return header;
-}
-
-function u32(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, value, true);
-  return bytes;
-}
-
-function u64(value: number): Uint8Array {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(value), true);
-  return bytes;
 }

@@ -67,7 +67,7 @@ export async function openWeights<G extends { readonly headerBytes: number }>(
 
 function noHashOfParts(model: ModelSource): RequestError {
   const name = typeof model === 'string' || model instanceof URL ? String(model) : 'The model';
-  return new RequestError('request/invalid', `${name} is split: no one SHA-256 is that of all its parts.`, {
+  return new RequestError('request/invalid', `${name} is of several files: no one SHA-256 is that of all of them.`, {
     remedy: 'Leave out `sha256`, or load a model of one file.',
   });
 }

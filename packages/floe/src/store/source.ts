@@ -31,7 +31,8 @@ export interface ReadOptions {
 
 /**
  * What a person may name as a model: a URL, a hub's address (`hf:owner/repo/file.gguf`), a `File`/`Blob`, or a path (in
- * Node). Of a split model any part's URL or path, or all its files.
+ * Node). Of a split model any part's URL or path, or all its files. Of a model in safetensors its folder, whose URL ends
+ * with a slash, or one of its files there (`config.json`), a hub's repository (`hf:owner/repo`), or all its files.
  */
 export type ModelSource = string | URL | Blob | readonly Blob[] | { readonly path: string };
 

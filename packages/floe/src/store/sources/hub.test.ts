@@ -11,6 +11,8 @@ describe('hubUrl', () => {
     ['hf:owner/repo@v1.0/a/b.gguf', 'https://huggingface.co/owner/repo/resolve/v1.0/a/b.gguf'],
     ['hf:o/r@refs%2Fpr%2F1/f.gguf', 'https://huggingface.co/o/r/resolve/refs%2Fpr%2F1/f.gguf'],
     ['hf://Owner-1/re.po_2/Q4 K.gguf', 'https://huggingface.co/Owner-1/re.po_2/resolve/main/Q4%20K.gguf'],
+    ['hf:o/r', 'https://huggingface.co/o/r/resolve/main/'],
+    ['hf:o/r@v1/', 'https://huggingface.co/o/r/resolve/v1/'],
     ['hf:o/r/f-00001-of-00002.gguf', 'https://huggingface.co/o/r/resolve/main/f-00001-of-00002.gguf'],
   ])('%s is %s', (address, url) => {
     expect(hubUrl(address).href).toBe(url);
@@ -24,17 +26,9 @@ describe('hubUrl', () => {
     );
   });
 
-  it.each([
-    'hf:repo/file.gguf',
-    'hf:o/r',
-    'hf:o/r/',
-    'hf:o/r@/f.gguf',
-    'hf:o/r/../f.gguf',
-    'hf:o/r//f',
-    'hf:../r/f',
-    'hf:',
-  ])('refuses %s', (address) =>
-    expect(() => hubUrl(address)).toThrow(expect.objectContaining({ code: 'request/invalid' })),
+  it.each(['hf:repo/file.gguf', 'hf:o', 'hf:o/r@/f.gguf', 'hf:o/r/../f.gguf', 'hf:o/r//f', 'hf:../r/f', 'hf:'])(
+    'refuses %s',
+    (address) => expect(() => hubUrl(address)).toThrow(expect.objectContaining({ code: 'request/invalid' })),
   );
 
   it.each(['huggingface.co', 'file:///x', ''])('refuses a hub %j', (hub) =>

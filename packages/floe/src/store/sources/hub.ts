@@ -1,11 +1,11 @@
-/** Addresses of a model hub: `hf:owner/repo/path/file.gguf`, `hf:owner/repo@revision/path/file.gguf`. */
+/** Addresses of a model hub: `hf:owner/repo/path/file.gguf`, `hf:owner/repo@revision/path/file.gguf`, or all of `hf:owner/repo`. */
 import { RequestError } from '../../errors/index.ts';
 
 /** Where `hf:` addresses lead unless `hub` says otherwise. */
 export const DEFAULT_HUB = 'https://huggingface.co';
 
 const NAME = '[A-Za-z0-9][A-Za-z0-9._-]*';
-const ADDRESS = new RegExp(`^hf:(?://)?(${NAME})/(${NAME})(?:@([^/?#]+))?/([^?#]+)$`);
+const ADDRESS = new RegExp(`^hf:(?://)?(${NAME})/(${NAME})(?:@([^/?#]+))?(?:/([^?#]*))?$`);
 
 /** Whether `address` is one of a hub, right or wrong. */
 export function isHubAddress(address: string): boolean {
@@ -13,17 +13,22 @@ export function isHubAddress(address: string): boolean {
 }
 
 /**
- * The URL of a hub address. A revision is a branch, a tag or a commit, `main` by itself; a slash in it is written `%2F`.
+ * The URL of a hub address; that of a repository ends with a slash. A revision is a branch, a tag or a commit, `main` by itself; a slash in it is written `%2F`.
  *
  * @param hub  The hub's origin, with a path where a mirror has one.
  * @throws {RequestError} `request/invalid`: it is none.
  */
 export function hubUrl(address: string, hub: string = DEFAULT_HUB): URL {
-  const [, owner, repo, revision = 'main', path] = ADDRESS.exec(address) ?? [];
-  const isPath = path?.split('/').every((part) => part !== '' && part !== '.' && part !== '..') ?? false;
-  if (!owner || !repo || !path || !isPath) {
+  const [, owner, repo, revision = 'main', path = ''] = ADDRESS.exec(address) ?? [];
+  // A file whose repository was forgotten is no repository.
+  const isPath =
+    path === ''
+      ? !/\.gguf$/i.test(repo ?? '')
+      : path.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
+  if (!owner || !repo || !isPath) {
     throw new RequestError('request/invalid', `'${address}' is no address of a hub.`, {
-      remedy: 'Write hf:OWNER/REPO/FILE.gguf, or hf:OWNER/REPO@REVISION/FILE.gguf.',
+      remedy:
+        'Write hf:OWNER/REPO/FILE.gguf, or hf:OWNER/REPO for its safetensors; hf:OWNER/REPO@REVISION for others than main.',
       details: { address },
     });
   }

@@ -1,8 +1,9 @@
 /** The parts of a split model as one file: the rest of the library does not know that there are parts. */
-import { NetError, RequestError, throwIfAborted } from '../../errors/index.ts';
+import { throwIfAborted } from '../../errors/index.ts';
 import { type JoinedSplit, joinSplit, readGguf, type SplitPart, splitError } from '../../gguf/index.ts';
 import type { Host } from '../../host/index.ts';
 import { type ByteSource, checkRange } from '../source.ts';
+import { isMissing } from './folder.ts';
 
 /** `model-00002-of-00005.gguf`: numbers count from 1. */
 const PART_NAME = /^(.*-)(\d{5})(-of-)(\d{5})(\.gguf)$/i;
@@ -64,11 +65,10 @@ export async function openSplit(
   }
 }
 
-/** A part that is not there is another matter than a network that is not. */
 function missing(error: unknown, index: number): unknown {
-  const isGone = error instanceof NetError && (error.details.status === 404 || error.details.status === 410);
-  if (!isGone && !(error instanceof RequestError && error.details.path !== undefined)) return error;
-  return splitError(`Part ${index + 1} is missing: ${error.message}`, { number: index + 1 }, error);
+  if (!isMissing(error)) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return splitError(`Part ${index + 1} is missing: ${reason}`, { number: index + 1 }, error);
 }
 
 function joinedSource({ header, segments, sizeBytes }: JoinedSplit, sources: readonly ByteSource[]): ByteSource {

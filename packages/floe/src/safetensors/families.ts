@@ -1,0 +1,171 @@
+/** The families whose checkpoints are read: a row each says how a hub's names and settings become GGUF's. */
+import { ModelError } from '../errors/index.ts';
+import { counts, type Entries } from './entries.ts';
+import type { JsonReader } from './json.ts';
+
+export interface Family {
+  /** `model_type` in config.json. */
+  readonly modelTypes: readonly string[];
+  /** `general.architecture` of the same model as a GGUF. */
+  readonly architecture: string;
+  /**
+   * Whether conversion to GGUF turns pairs (i, i + half) of a head into (2i, 2i + 1), by the order of q's and k's rows.
+   */
+  readonly pairsByTurns: boolean;
+  /** Modules of a layer, without `model.layers.N.`, and what GGUF calls them; `*` is an expert's number. */
+  readonly layer: Readonly<Record<string, string>>;
+  /** Metadata beside what every decoder has, without the architecture's prefix. @throws {ModelError} what Floe can't run. */
+  readonly metadata?: (config: JsonReader) => Entries;
+}
+
+/** Modules outside of layers. */
+const GLOBAL: Readonly<Record<string, string>> = {
+  'model.embed_tokens': 'token_embd',
+  'model.norm': 'output_norm',
+  lm_head: 'output',
+};
+
+const attention = {
+  input_layernorm: 'attn_norm',
+  'self_attn.q_proj': 'attn_q',
+  'self_attn.k_proj': 'attn_k',
+  'self_attn.v_proj': 'attn_v',
+  'self_attn.o_proj': 'attn_output',
+};
+const headNorms = { 'self_attn.q_norm': 'attn_q_norm', 'self_attn.k_norm': 'attn_k_norm' };
+const mlp = {
+  post_attention_layernorm: 'ffn_norm',
+  'mlp.gate_proj': 'ffn_gate',
+  'mlp.up_proj': 'ffn_up',
+  'mlp.down_proj': 'ffn_down',
+};
+/** Mixtral's, which Arctic has too. */
+const sparseMoe = {
+  'block_sparse_moe.gate': 'ffn_gate_inp',
+  'block_sparse_moe.experts.*.w1': 'ffn_gate.*',
+  'block_sparse_moe.experts.*.w3': 'ffn_up.*',
+  'block_sparse_moe.experts.*.w2': 'ffn_down.*',
+};
+
+const mixtralExperts = (config: JsonReader) =>
+  counts(config, { num_local_experts: 'expert_count', num_experts_per_tok: 'expert_used_count' });
+
+const families: readonly Family[] = [
+  {
+    modelTypes: ['llama', 'mistral'],
+    architecture: 'llama',
+    pairsByTurns: true,
+    layer: { ...attention, ...mlp },
+  },
+  {
+    modelTypes: ['mixtral'],
+    architecture: 'llama',
+    pairsByTurns: true,
+    layer: { ...attention, post_attention_layernorm: 'ffn_norm', ...sparseMoe },
+    metadata: mixtralExperts,
+  },
+  {
+    modelTypes: ['arctic'],
+    architecture: 'arctic',
+    pairsByTurns: true,
+    layer: {
+      ...attention,
+      residual_layernorm: 'ffn_norm',
+      'residual_mlp.w1': 'ffn_gate',
+      'residual_mlp.w3': 'ffn_up',
+      'residual_mlp.w2': 'ffn_down',
+      // Its name notwithstanding, the norm of what the layer was given, for the experts.
+      post_attention_layernorm: 'ffn_norm_exps',
+      ...sparseMoe,
+    },
+    metadata: (config) => {
+      only(config, 'moe_layer_frequency', 1);
+      only(config, 'parallel_attn_mlp_res', true);
+      only(config, 'use_residual', true);
+      return mixtralExperts(config);
+    },
+  },
+  {
+    modelTypes: ['qwen2'],
+    architecture: 'qwen2',
+    pairsByTurns: false,
+    layer: { ...attention, ...mlp },
+    metadata: withoutWindow,
+  },
+  {
+    modelTypes: ['qwen3'],
+    architecture: 'qwen3',
+    pairsByTurns: false,
+    layer: { ...attention, ...headNorms, ...mlp },
+    metadata: withoutWindow,
+  },
+  {
+    modelTypes: ['qwen3_moe'],
+    architecture: 'qwen3moe',
+    pairsByTurns: false,
+    layer: {
+      ...attention,
+      ...headNorms,
+      post_attention_layernorm: 'ffn_norm',
+      'mlp.gate': 'ffn_gate_inp',
+      'mlp.experts.*.gate_proj': 'ffn_gate.*',
+      'mlp.experts.*.up_proj': 'ffn_up.*',
+      'mlp.experts.*.down_proj': 'ffn_down.*',
+    },
+    metadata: (config) => {
+      only(config, 'decoder_sparse_step', 1);
+      only(config, 'norm_topk_prob', true);
+      return {
+        ...withoutWindow(config),
+        ...counts(config, {
+          num_experts: 'expert_count',
+          num_experts_per_tok: 'expert_used_count',
+          moe_intermediate_size: 'expert_feed_forward_length',
+        }),
+      };
+    },
+  },
+];
+
+/** The row of a model's family. @throws {ModelError} `model/unsupported-architecture`: there is none. */
+export function familyOf(config: JsonReader): Family {
+  const modelType = config.string('model_type');
+  const family = families.find(({ modelTypes }) => modelTypes.includes(modelType));
+  if (family) return family;
+  const known = families.flatMap(({ modelTypes }) => modelTypes).join(', ');
+  throw new ModelError(
+    'model/unsupported-architecture',
+    `The model is a ${modelType}, which Floe can't read from safetensors yet.`,
+    { remedy: `Take it as a GGUF. From safetensors Floe reads ${known}.`, details: { architecture: modelType } },
+  );
+}
+
+const LAYER = /^model\.layers\.(\d+)\.(.+)$/;
+
+/** What GGUF calls a module, without `.weight` or `.bias`; null where the family has no such module. */
+export function ggufStem({ layer }: Family, module: string): string | null {
+  const [, number, inLayer] = LAYER.exec(module) ?? [];
+  if (inLayer === undefined) return Object.hasOwn(GLOBAL, module) ? GLOBAL[module]! : null;
+  const expert = /\.experts\.(\d+)\./.exec(inLayer)?.[1];
+  const key = expert === undefined ? inLayer : inLayer.replace(`.experts.${expert}.`, '.experts.*.');
+  return Object.hasOwn(layer, key) ? `blk.${number}.${layer[key]!.replace('*', expert ?? '*')}` : null;
+}
+
+/** What a setting may only be, if it is there. */
+export function only(config: JsonReader, key: string, value: string | number | boolean): void {
+  const found = config.get(key);
+  if (found === undefined || found === value) return;
+  throw unsupported(`${key} ${JSON.stringify(found)}`);
+}
+
+export function unsupported(what: string): ModelError {
+  return new ModelError('model/unsupported-architecture', `The model has ${what}, which Floe can't run yet.`, {
+    remedy: 'Take another model: this one would answer wrongly.',
+    details: { what },
+  });
+}
+
+function withoutWindow(config: JsonReader): Entries {
+  only(config, 'use_sliding_window', false);
+  return {};
+}

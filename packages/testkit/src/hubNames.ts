@@ -1,0 +1,109 @@
+/** What hubs call GGUF's tensors and settings, by the modelling code there. */
+import type { GgufInput, MetadataInput } from './ggufWriter.ts';
+
+const attention = {
+  attn_norm: 'input_layernorm',
+  attn_q: 'self_attn.q_proj',
+  attn_k: 'self_attn.k_proj',
+  attn_v: 'self_attn.v_proj',
+  attn_output: 'self_attn.o_proj',
+  attn_q_norm: 'self_attn.q_norm',
+  attn_k_norm: 'self_attn.k_norm',
+};
+const mlp = {
+  ffn_norm: 'post_attention_layernorm',
+  ffn_gate: 'mlp.gate_proj',
+  ffn_up: 'mlp.up_proj',
+  ffn_down: 'mlp.down_proj',
+};
+const moe = (router: string, experts: string, [gate, up, down]: readonly [string, string, string]) => ({
+  ffn_gate_inp: router,
+  'ffn_gate.E': `${experts}.E.${gate}`,
+  'ffn_up.E': `${experts}.E.${up}`,
+  'ffn_down.E': `${experts}.E.${down}`,
+});
+const mixtralMoe = moe('block_sparse_moe.gate', 'block_sparse_moe.experts', ['w1', 'w3', 'w2']);
+
+const layers: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  llama: { ...attention, ...mlp },
+  mixtral: { ...attention, ffn_norm: 'post_attention_layernorm', ...mixtralMoe },
+  arctic: {
+    ...attention,
+    ffn_norm: 'residual_layernorm',
+    ffn_gate: 'residual_mlp.w1',
+    ffn_up: 'residual_mlp.w3',
+    ffn_down: 'residual_mlp.w2',
+    ffn_norm_exps: 'post_attention_layernorm',
+    ...mixtralMoe,
+  },
+  qwen2: { ...attention, ...mlp },
+  qwen3: { ...attention, ...mlp },
+  qwen3_moe: {
+    ...attention,
+    ffn_norm: 'post_attention_layernorm',
+    ...moe('mlp.gate', 'mlp.experts', ['gate_proj', 'up_proj', 'down_proj']),
+  },
+};
+const globals: Readonly<Record<string, string>> = {
+  token_embd: 'model.embed_tokens',
+  output_norm: 'model.norm',
+  output: 'lm_head',
+};
+
+/** A tensor's name in config's family, and the rows of a head where its halves come apart. */
+export function hubName(
+  gguf: string,
+  config: Readonly<Record<string, unknown>>,
+): { name: string; headRows: number | null } {
+  const modelType = String(config.model_type);
+  const [, layer, , suffix] = /^blk\.(\d+)\.(.*)\.(weight|bias)$/.exec(gguf) ?? [];
+  if (layer === undefined) {
+    const [stem, end] = gguf.split('.') as [string, string];
+    return { name: `${globals[stem]}.${end}`, headRows: null };
+  }
+  const [, stem = '', expert] = /^blk\.\d+\.([a-z_]+)(?:\.(\d+))?\./.exec(gguf) ?? [];
+  const module = layers[modelType]![expert === undefined ? stem : `${stem}.E`];
+  if (module === undefined) throw new Error(`${modelType} has no ${gguf}`);
+  const turns = !modelType.startsWith('qwen') && /^attn_[qk]$/.test(stem);
+  const headDim = Number(config.head_dim ?? Number(config.hidden_size) / Number(config.num_attention_heads));
+  return {
+    name: `model.layers.${layer}.${module.replace('.E.', `.${expert}.`)}.${suffix}`,
+    headRows: turns ? headDim : null,
+  };
+}
+
+/** config.json. */
+export function hubConfig({ metadata, tensors }: GgufInput): Record<string, unknown> {
+  const architecture = String(metadata['general.architecture']);
+  const of = (key: string): unknown => plain(metadata[`${architecture}.${key}`]);
+  const hasExperts = of('expert_count') !== undefined;
+  const modelType = architecture === 'llama' && hasExperts ? 'mixtral' : architecture.replace('qwen3moe', 'qwen3_moe');
+  const config: Record<string, unknown> = {
+    model_type: modelType,
+    hidden_act: 'silu',
+    vocab_size: of('vocab_size'),
+    max_position_embeddings: of('context_length'),
+    hidden_size: of('embedding_length'),
+    num_hidden_layers: of('block_count'),
+    intermediate_size: of('feed_forward_length'),
+    num_attention_heads: of('attention.head_count'),
+    num_key_value_heads: of('attention.head_count_kv'),
+    rms_norm_eps: of('attention.layer_norm_rms_epsilon'),
+    rope_theta: of('rope.freq_base'),
+    head_dim: of('attention.key_length'),
+    tie_word_embeddings: !tensors.some(({ name }) => name === 'output.weight'),
+    sliding_window: null,
+    [modelType === 'qwen3_moe' ? 'num_experts' : 'num_local_experts']: of('expert_count'),
+    num_experts_per_tok: of('expert_used_count'),
+    moe_intermediate_size: of('expert_feed_forward_length'),
+    bos_token_id: plain(metadata['tokenizer.ggml.bos_token_id']),
+    eos_token_id: plain(metadata['tokenizer.ggml.eos_token_id']),
+    ...(modelType === 'arctic' ? { moe_layer_frequency: 1, parallel_attn_mlp_res: true, use_residual: true } : {}),
+    ...(modelType === 'qwen3_moe' ? { decoder_sparse_step: 1, norm_topk_prob: true } : {}),
+  };
+  return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined));
+}
+
+function plain(value: MetadataInput | undefined): unknown {
+  return typeof value === 'object' && 'f32' in value ? value.f32 : value;
+}
