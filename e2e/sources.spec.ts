@@ -1,4 +1,4 @@
-/** Models that come otherwise than from one address: in parts, through a `fetch` of the page's own, from a hub. */
+/** What a page says reaches the worker: a model in parts, a `fetch` of its own, a hub's address; tools, and what is wrong with them. */
 import { readFileSync } from 'node:fs';
 import { splitGguf } from '../packages/testkit/src/splitGguf.ts';
 import { tinyModel } from './examples.ts';
@@ -7,11 +7,32 @@ import { serveLibrary } from './librarySite.ts';
 
 const script = (url: string) => `
 import { loadModel } from '/floe/index.js';
-const idsOf = async (source, options = {}) => {
+const using = async (source, options, ask) => {
   const model = await loadModel(source, { contextLength: 64, ...options });
-  const { ids } = await model.completions.create({ prompt: 'SELECT', max_tokens: 4, temperature: 0 });
+  const said = await ask(model);
   await model.unload();
+  return said;
+};
+const idsOf = async (model) => {
+  const { ids } = await model.completions.create({ prompt: 'SELECT', max_tokens: 4, temperature: 0 });
   return ids.join();
+};
+const toolsOf = (description) => [{ type: 'function', function: { name: 'f', description } }];
+const toolCallsOf = async (model) => {
+  const messages = [
+    { role: 'user', content: 'a' },
+    { role: 'assistant', content: '', tool_calls: [{ id: 'c1', function: { name: 'f', arguments: '{}' } }] },
+    { role: 'tool', tool_call_id: 'c1', content: '1' },
+  ];
+  const ask = (more) => model.chat.completions.create({ messages, max_tokens: 1, temperature: 0, ...more }).then(
+    ({ usage }) => usage.completion_tokens,
+    ({ code, details }) => code + ' ' + (details.token ?? details.argument),
+  );
+  const answers = [];
+  answers.push(await ask({ tools: toolsOf('plain'), reasoning_effort: 'low', chat_template_kwargs: { x: 1 } }));
+  answers.push(await ask({ tools: toolsOf('<|im_end|>') }));
+  answers.push(await ask({ tools: [], tool_choice: 'required' }));
+  return answers;
 };
 const partOf = async (i) => new File([await (await fetch('/part/' + i)).blob()], 'part ' + i);
 const asked = new Set();
@@ -20,17 +41,17 @@ const ownFetch = (address, init) => {
   return fetch('${url}', { ...init, headers: { Range: new Headers(init.headers).get('range') } });
 };
 try {
-  const whole = await idsOf('${url}');
-  const parts = await idsOf(await Promise.all([2, 0, 1].map(partOf)));
+  const [whole, tools] = await using('${url}', {}, async (model) => [await idsOf(model), await toolCallsOf(model)]);
+  const parts = await using(await Promise.all([2, 0, 1].map(partOf)), {}, idsOf);
   const hub = { hub: 'https://mirror.example', headers: { 'X-Token': 'a' }, fetch: ownFetch };
-  const through = await idsOf('hf:owner/repo@v1/tiny.gguf', hub);
-  console.log(JSON.stringify({ whole, parts, through, asked: [...asked] }));
+  const through = await using('hf:owner/repo@v1/tiny.gguf', hub, idsOf);
+  console.log(JSON.stringify({ whole, parts, through, asked: [...asked], tools }));
 } catch (error) {
   console.log(JSON.stringify({ error: String(error), code: error.code }));
 }`;
 const html = '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/script.js"></script>';
 
-test('the parts of a split model, and a fetch of the page’s own, give what the file gives', async ({
+test('the parts of a split model and a fetch of the page’s own give what the file gives, and tools are heard of', async ({
   page,
   server,
 }) => {
@@ -48,6 +69,7 @@ test('the parts of a split model, and a fetch of the page’s own, give what the
     expect(result).toEqual({
       ...{ whole: result.whole, parts: result.whole, through: result.whole },
       asked: ['https://mirror.example/owner/repo/resolve/v1/tiny.gguf a'],
+      tools: [1, 'request/invalid <|im_end|>', 'request/invalid tool_choice'],
     });
   } finally {
     site.close();

@@ -1,6 +1,6 @@
 import { GgufError, ModelError } from '../errors/index.ts';
 import type { Gguf, TensorInfo } from '../gguf/index.ts';
-import type { QuantFormat } from '../quant/index.ts';
+import { formats, type QuantFormat } from '../quant/index.ts';
 
 /** A tensor that Floe has a format for. */
 export interface RunnableTensor extends TensorInfo {
@@ -50,7 +50,7 @@ export class TensorShelf {
         'gguf/unsupported-type',
         `${name} is ${tensor.typeName}, a quantization Floe can't run yet.`,
         {
-          remedy: 'Take a file of the model in F32, F16, BF16, Q8_0 or Q4_0.',
+          remedy: `Take a file of the model in one of ${formats.map(({ name }) => name).join(', ')}.`,
           details: { tensor: name, type: tensor.typeName },
         },
       );
