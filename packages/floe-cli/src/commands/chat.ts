@@ -17,7 +17,8 @@ ${windowUsage}
 ${pagingUsage}
 
 Ctrl-C stops an answer, and leaves where there is none to stop. /clear starts again, /exit leaves.
-MODEL.gguf is a path, a URL or hf:OWNER/REPO/FILE.gguf.
+MODEL.gguf is a path, a URL or hf:OWNER/REPO/FILE.gguf;
+or a folder of safetensors, as a path, a URL with a slash at its end, or hf:OWNER/REPO.
 `;
 
 /** `floe chat`: asks until standard input ends. */

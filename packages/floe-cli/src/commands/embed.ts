@@ -11,7 +11,8 @@ const usage = `floe embed MODEL.gguf (TEXT | --ids 1,2,3) [options]: the vector 
 ${fetchUsage}
 
 For models that make vectors of texts, like Arctic Embed, which wants its own words before a question (docs/embeddings.md).
-MODEL.gguf is a path, a URL or hf:OWNER/REPO/FILE.gguf.
+MODEL.gguf is a path, a URL or hf:OWNER/REPO/FILE.gguf;
+or a folder of safetensors, as a path, a URL with a slash at its end, or hf:OWNER/REPO.
 `;
 
 /** `floe embed`: a text to its vector. */

@@ -11,7 +11,8 @@ const usage = `floe inspect MODEL.gguf [--json]: what a GGUF file says of itself
 ${fetchUsage}
 
 Nothing is loaded: it also works on a vocabulary without tensors, and where Floe knows the architecture or the
-quantization not. MODEL.gguf is a path, a URL or hf:OWNER/REPO/FILE.gguf.
+quantization not. MODEL.gguf is a path, a URL or hf:OWNER/REPO/FILE.gguf;
+or a folder of safetensors, as a path, a URL with a slash at its end, or hf:OWNER/REPO.
 `;
 
 /** `floe inspect`: metadata, tensors, sizes. */

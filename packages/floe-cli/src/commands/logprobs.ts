@@ -14,7 +14,8 @@ ${windowUsage}
 ${pagingUsage}
 
 [{"position": 0, "top": [[id, logprob], …]}, …]: position i is the distribution of the id after ids 0…i, natural
-logarithms, likeliest first. MODEL.gguf is a path, a URL or hf:OWNER/REPO/FILE.gguf.
+logarithms, likeliest first. MODEL.gguf is a path, a URL or hf:OWNER/REPO/FILE.gguf;
+or a folder of safetensors, as a path, a URL with a slash at its end, or hf:OWNER/REPO.
 `;
 
 /** `floe logprobs`: log-probabilities after each prefix. */

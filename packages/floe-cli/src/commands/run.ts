@@ -20,7 +20,8 @@ ${windowUsage}
 ${pagingUsage}
 ${traceUsage}
 
-MODEL.gguf is a path, a URL or hf:OWNER/REPO/FILE.gguf.
+MODEL.gguf is a path, a URL or hf:OWNER/REPO/FILE.gguf;
+or a folder of safetensors, as a path, a URL with a slash at its end, or hf:OWNER/REPO.
 `;
 
 /** `floe run`: asks once. */

@@ -10,7 +10,8 @@ const usage = `floe tokenize MODEL.gguf [options] < text: the ids of a text, as 
 ${fetchUsage}
 
 Nothing is added around the text, and nothing taken from it. Works on a vocabulary without tensors.
-MODEL.gguf is a path, a URL or hf:OWNER/REPO/FILE.gguf.
+MODEL.gguf is a path, a URL or hf:OWNER/REPO/FILE.gguf;
+or a folder of safetensors, as a path, a URL with a slash at its end, or hf:OWNER/REPO.
 `;
 
 /** `floe tokenize`: text to ids. */

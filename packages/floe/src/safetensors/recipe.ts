@@ -149,22 +149,25 @@ type ScaleReader = (row: number, element: number) => number;
 
 /** F32 of F16 or BF16: exact. */
 function widened(dtype: string, stored: Uint8Array, rowElements: number, at: RowPlace): RowMaker {
-  const number = numberReader(dtype, stored);
+  const numbers = floatsOf(dtype, stored);
   return (row, to, toAt) => {
-    const view = new DataView(to.buffer, to.byteOffset + toAt, 4 * rowElements);
-    for (let i = 0; i < rowElements; i++) view.setFloat32(4 * i, number(at(row) + 2 * i), true);
+    const words = new Float32Array(to.buffer, to.byteOffset + toAt, rowElements);
+    words.set(numbers.subarray(at(row) / 2, at(row) / 2 + rowElements));
   };
 }
 
-/** F8_E4M3 with the scale of each 128 weights before them. */
+/** F8_E4M3 with the scale of each 128 weights before them; by words, for these are most of a model's bytes. */
 function withScales(stored: Uint8Array, rowElements: number, at: RowPlace, scaleOf: ScaleReader): RowMaker {
-  const blockBytes = 4 + F8_BLOCK_ELEMENTS;
+  const { buffer, byteOffset, length } = aligned(stored);
+  const weights = new Uint32Array(buffer, byteOffset, length / 4);
+  const blockWords = F8_BLOCK_ELEMENTS / 4;
   return (row, to, toAt) => {
-    const view = new DataView(to.buffer, to.byteOffset + toAt);
-    for (let block = 0; block < rowElements / F8_BLOCK_ELEMENTS; block++) {
-      const from = at(row) + block * F8_BLOCK_ELEMENTS;
-      view.setFloat32(block * blockBytes, scaleOf(row, block * F8_BLOCK_ELEMENTS), true);
-      to.set(stored.subarray(from, from + F8_BLOCK_ELEMENTS), toAt + block * blockBytes + 4);
+    const words = new Uint32Array(to.buffer, to.byteOffset + toAt);
+    const scales = new Float32Array(to.buffer, to.byteOffset + toAt);
+    let [from, put] = [at(row) / 4, 0];
+    for (let element = 0; element < rowElements; element += F8_BLOCK_ELEMENTS) {
+      scales[put++] = scaleOf(row, element);
+      for (let i = 0; i < blockWords; i++) words[put++] = weights[from++]!;
     }
   };
 }
@@ -190,23 +193,22 @@ function unscaled(
 }
 
 function scaleReader({ tensor, rows, elements, nColumns }: Scales, { scales, firstRow }: Stored): ScaleReader {
-  const number = numberReader(tensor.dtype, scales!);
-  const scaleBytes = tensor.dtype === 'F32' ? 4 : 2;
+  const numbers = floatsOf(tensor.dtype, scales!);
   const firstBlock = Math.floor(firstRow / rows);
-  return (row, element) => {
-    const block = (Math.floor(row / rows) - firstBlock) * nColumns + Math.floor(element / elements);
-    return number(block * scaleBytes);
-  };
+  return (row, element) => numbers[(Math.floor(row / rows) - firstBlock) * nColumns + Math.floor(element / elements)]!;
 }
 
-/** Reads a number of the dtype at a place. */
-function numberReader(dtype: string, bytes: Uint8Array): (at: number) => number {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (dtype === 'F32') return (at) => view.getFloat32(at, true);
-  if (dtype === 'F16') return (at) => halfToNumber(view.getUint16(at, true));
-  const word = new DataView(new ArrayBuffer(4));
-  return (at) => {
-    word.setUint32(0, view.getUint16(at, true) << 16);
-    return word.getFloat32(0);
-  };
+/** Numbers of the dtype; each is an f32 exactly. */
+function floatsOf(dtype: string, bytes: Uint8Array): Float32Array {
+  const { buffer, byteOffset, length } = aligned(bytes);
+  if (dtype === 'F32') return new Float32Array(buffer, byteOffset, length / 4);
+  const halves = new Uint16Array(buffer, byteOffset, length / 2);
+  if (dtype === 'F16') return Float32Array.from(halves, halfToNumber);
+  // BF16: the upper halves of f32s.
+  return new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer);
+}
+
+/** The same bytes where words can be read. */
+function aligned(bytes: Uint8Array): Uint8Array {
+  return bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
 }

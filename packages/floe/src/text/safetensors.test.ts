@@ -89,6 +89,23 @@ describe('byte-level BPE from tokenizer.json', () => {
     expectSame(ofFiles(new Map(hubTokenizer(metadata, 'tokenizer.json')), 600), ofGguf(metadata), texts);
   });
 
+  it('begins with BOS where the template of a text says so, and the settings do not say otherwise', () => {
+    const metadata = { ...randomTokenizer(300), 'tokenizer.ggml.add_bos_token': undefined as never };
+    const files = new Map(hubTokenizer(metadata, 'tokenizer.json'));
+    const tokenizer = JSON.parse(new TextDecoder().decode(files.get('tokenizer.json'))) as object;
+    const template = {
+      type: 'TemplateProcessing',
+      single: [{ SpecialToken: { id: '<|endoftext|>' } }, { Sequence: {} }],
+    };
+    const processor = { type: 'Sequence', processors: [{ type: 'ByteLevel' }, template] };
+    const of = (own: object) => {
+      const bytes = new TextEncoder().encode(JSON.stringify({ ...tokenizer, ...own }));
+      return ofFiles(new Map([...files, ['tokenizer.json', bytes]]), 300).vocabulary;
+    };
+    expect(of({}).addBos).toBe(false);
+    expect(of({ post_processor: processor })).toMatchObject({ addBos: true, addEos: false, bosId: 297 });
+  });
+
   it('Llama 3’s', async () => {
     const { metadata, specials } = await realVocabularies.llama3!();
     const files = new Map(hubTokenizer(metadata, 'tokenizer.json'));

@@ -27,7 +27,8 @@ import { type Outcome, unwrap, type WireAnswer, type WireSource, type WorkerFace
  * later from this origin's storage, with the network off too.
  *
  * @param source  A URL, a hub's address (`hf:owner/repo/file.gguf`, `hf:owner/repo@revision/file.gguf`), `File` or `Blob`
- *   of a GGUF. Of a split model (`-00001-of-00003.gguf`) any part's URL, or all its files.
+ *   of a GGUF. Of a split model (`-00001-of-00003.gguf`) any part's URL, or all its files. Of a model in safetensors its
+ *   folder's URL, with a slash at its end, or its `config.json`'s, a hub's repository (`hf:owner/repo`), or all its files.
  * @param options.signal  Stops the load. What is stored by then stays, and the next try goes on from it.
  * @throws {GgufError} `gguf/*`: the file is broken, or of a kind Floe can't read; the message names what stood where.
  * @throws {ModelError} `model/*`: an architecture Floe can't run, or tensors that don't fit it.

@@ -12,6 +12,7 @@ describe('hubUrl', () => {
     ['hf:o/r@refs%2Fpr%2F1/f.gguf', 'https://huggingface.co/o/r/resolve/refs%2Fpr%2F1/f.gguf'],
     ['hf://Owner-1/re.po_2/Q4 K.gguf', 'https://huggingface.co/Owner-1/re.po_2/resolve/main/Q4%20K.gguf'],
     ['hf:o/r', 'https://huggingface.co/o/r/resolve/main/'],
+    ['hf:o/r/a b/', 'https://huggingface.co/o/r/resolve/main/a%20b/'],
     ['hf:o/r@v1/', 'https://huggingface.co/o/r/resolve/v1/'],
     ['hf:o/r/f-00001-of-00002.gguf', 'https://huggingface.co/o/r/resolve/main/f-00001-of-00002.gguf'],
   ])('%s is %s', (address, url) => {

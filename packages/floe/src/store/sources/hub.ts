@@ -13,19 +13,19 @@ export function isHubAddress(address: string): boolean {
 }
 
 /**
- * The URL of a hub address; that of a repository ends with a slash. A revision is a branch, a tag or a commit, `main` by itself; a slash in it is written `%2F`.
+ * The URL of a hub address; that of a repository, or of a folder in it, ends with a slash. A revision is a branch, a tag or
+ * a commit, `main` by itself; a slash in it is written `%2F`.
  *
  * @param hub  The hub's origin, with a path where a mirror has one.
  * @throws {RequestError} `request/invalid`: it is none.
  */
 export function hubUrl(address: string, hub: string = DEFAULT_HUB): URL {
   const [, owner, repo, revision = 'main', path = ''] = ADDRESS.exec(address) ?? [];
+  const parts = path.replace(/\/$/, '').split('/');
+  const isPath = parts.every((part) => part !== '' && part !== '.' && part !== '..');
   // A file whose repository was forgotten is no repository.
-  const isPath =
-    path === ''
-      ? !/\.gguf$/i.test(repo ?? '')
-      : path.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
-  if (!owner || !repo || !isPath) {
+  const isRepository = path === '' && !/\.gguf$/i.test(repo ?? '');
+  if (!owner || !repo || !(isPath || isRepository)) {
     throw new RequestError('request/invalid', `'${address}' is no address of a hub.`, {
       remedy:
         'Write hf:OWNER/REPO/FILE.gguf, or hf:OWNER/REPO for its safetensors; hf:OWNER/REPO@REVISION for others than main.',

@@ -130,6 +130,15 @@ describe.each(Object.entries(families))('%s', (name, options) => {
   );
 });
 
+it('biases of q and k, where a llama has them, change places with their rows', async () => {
+  const qwen = randomGguf({ ...families.qwen2!, type: 'F32' });
+  const rename = (key: string) => key.replace('qwen2.', 'llama.');
+  const metadata = Object.fromEntries(Object.entries(qwen.metadata).map(([key, value]) => [rename(key), value]));
+  const model = safetensorsModel({ ...qwen, metadata: { ...metadata, 'general.architecture': 'llama' } });
+  const bytes = await bytesOf(await openSource(host, chosen(model)));
+  expect(differing(await tensorsOf(bytes), await tensorsOf(writeGguf(model.meant)))).toEqual([]);
+});
+
 it('control: one row of q in the place of another is found', async () => {
   const { meant, bytes } = await open(families.llama!);
   const other = { ...meant, tensors: meant.tensors.map((each) => ({ ...each })) };
@@ -209,6 +218,12 @@ describe('addresses', () => {
     expect(source.local).toBe(true);
     expect(Buffer.compare(await bytesOf(source), await whole)).toBe(0);
     await source.close();
+  });
+
+  it('of a server that answers with a page where a file is not there', async () => {
+    const page = new TextEncoder().encode('<!DOCTYPE html><title>404</title>');
+    server = await startFilesServer(new Map([['/m/chat_template.jinja', page], ...served(model.files)]));
+    expect(Buffer.compare(await bytesOf(await openSource(host, `${server.origin}/m/`)), await whole)).toBe(0);
   });
 
   it('a server without ranges is refused', async () => {

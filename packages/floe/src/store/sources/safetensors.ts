@@ -41,7 +41,8 @@ export async function openSafetensors(host: Host, folder: ModelFolder, signal?: 
   };
   const read = async (file: string): Promise<Uint8Array | null> => {
     const source = await open(file, TEXT_PROBE_BYTES);
-    return source && readWhole(source, signal);
+    const bytes = source && (await readWhole(source, signal));
+    return bytes && isPage(bytes) ? null : bytes;
   };
   try {
     const [config, tokenizerJson, settings, template, index] = await Promise.all(
@@ -124,6 +125,11 @@ async function readWhole(source: ByteSource, signal: AbortSignal | undefined): P
     at += piece.length;
   }
   return bytes;
+}
+
+/** Servers of pages answer with one where a file is not there. */
+function isPage(bytes: Uint8Array): boolean {
+  return /^\s*<(!doctype html|html)\b/i.test(new TextDecoder().decode(bytes.subarray(0, 200)));
 }
 
 /** One for all files; null where one of them has none. */
