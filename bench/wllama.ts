@@ -88,7 +88,7 @@ async function measureInPage({ messages, nRounds, nTokens }: PageArguments): Pro
   const [floePath, wllamaPath] = ['/floe/index.js', '/wllama/index.js'];
   const { loadModel } = (await import(floePath)) as typeof import('floe');
   const { Wllama } = (await import(wllamaPath)) as WllamaModule;
-  const floe = await loadModel(new URL('/model.gguf', location.href), { contextLength: 384 });
+  const floe = await loadModel(new URL('/model.gguf', location.href), { contextLength: 384, download: 'first' });
   const wllama = new Wllama({ default: '/wllama/wasm/wllama.wasm' }, { suppressNativeLog: true });
   const file = await (await fetch('/model.gguf')).blob();
   // Floe's rarer kernels compile beside its first answers; speeds are those of a page that has been open for a while.

@@ -51,7 +51,7 @@ for (const { name, make, code, says } of refused) {
 
 test('a full disk: store/quota; with room again it loads', async ({ floe, server }) => {
   await floe.open({ model: server.url });
-  await overrideQuota(floe.page, 3_000_000);
+  await overrideQuota(floe.page, 1_500_000);
   await floe.get('load-offered').click();
   await floe.reaches('error');
   await expectError(floe, 'store/quota', /storage is full.*MiB/);
@@ -66,6 +66,7 @@ test('a full disk: store/quota; with room again it loads', async ({ floe, server
 
 test('a flipped bit in the storage: with the network on, that record is fetched again', async ({ floe, server }) => {
   await floe.openWith(server.url);
+  await floe.isWhole();
   await flipStoredBit(floe.page);
   const sentBytes = server.sentBytes;
   await floe.openWith(server.url);
@@ -82,6 +83,7 @@ test('a flipped bit in the storage: with the network on, that record is fetched 
 
 test('a flipped bit in the storage: with the network off, store/corrupt', async ({ floe, server }) => {
   await floe.openWith(server.url);
+  await floe.isWhole();
   await flipStoredBit(floe.page);
   const { url } = server;
   await server.close();

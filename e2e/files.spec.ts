@@ -2,6 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { HeapWatch } from '../bench/realSizeHeap.ts';
 import { randomModel } from '../packages/testkit/src/randomModel.ts';
 import { tinyExamples } from './examples.ts';
 import { expect, test } from './fixtures.ts';
@@ -16,6 +17,7 @@ const sum = (sizes: readonly number[]) => sizes.reduce((total, bytes) => total +
 test('the next browser session reads them with the network off, and answers the same', async ({ restart, server }) => {
   const before = await restart();
   await before.openWith(server.url);
+  await before.isWhole();
   await expect(before.get('notice-slow-storage')).toHaveCount(0);
   const files = await storedFiles(before.page);
   expect(files.length, 'records of 512 KiB and more').toBeGreaterThan(1);
@@ -33,6 +35,7 @@ test('the next browser session reads them with the network off, and answers the 
 test('two tabs load one model at once: it is stored once, and both answer', async ({ floe, server, context }) => {
   const other = new FloePage(await context.newPage());
   await Promise.all([floe.openWith(server.url), other.openWith(server.url)]);
+  for (const tab of [floe, other]) await tab.isWhole();
   // Both ask for the beginning.
   expect(server.sentBytes).toBeLessThan(server.fileBytes * 1.3);
   expect(sum(await storedFiles(floe.page))).toBeLessThanOrEqual(server.fileBytes);
@@ -47,6 +50,7 @@ test('files that are damaged are fetched again, written anew, and sound at the n
   server,
 }) => {
   await floe.openWith(server.url);
+  await floe.isWhole();
   const files = await storedFiles(floe.page);
   await floe.open();
   await flipBitInFiles(floe.page);
@@ -74,9 +78,23 @@ const shape = {
   nExpertsUsed: 2,
 };
 
+/** What the page tells of one load and one answer. */
+interface Told {
+  readonly ids: number[];
+  readonly misses: number;
+  readonly fromStorage: number;
+  readonly memoryBytes: { readonly used: number; readonly budget: number };
+}
+
+/** Room for six of 32. */
+const MEMORY_BYTES = 4e6;
+/** Code, vocabulary and tables: 3.2 MB were seen. With all experts held it would be 21 MB and more. */
+const HEAP_MARGIN_BYTES = 8e6;
+
 declare global {
   interface Window {
-    answeredWith: (url: string, budget: object) => Promise<{ ids: number[]; misses: number; fromStorage: number }>;
+    answeredWith: (url: string, budget: object) => Promise<Told>;
+    unloaded: () => Promise<void>;
     deleted: (url: string) => Promise<number>;
   }
 }
@@ -84,11 +102,11 @@ declare global {
 const html = `<!doctype html><link rel="icon" href="data:,"><script type="module">
   import { deleteModel, listModels, loadModel } from '/floe/index.js';
   window.answeredWith = async (url, budget) => {
-    const model = await loadModel(url, { budget, contextLength: 64 });
+    const model = await loadModel(url, { budget, contextLength: 64, download: 'first' });
     const { ids } = await model.completions.create({ prompt: 'one two three', max_tokens: 8, temperature: 0 });
-    const { counts } = await model.experts();
-    await model.unload();
-    return { ids, misses: counts.misses, fromStorage: counts.fromStorage };
+    const { counts, memoryBytes } = await model.experts();
+    window.unloaded = () => model.unload();
+    return { ids, misses: counts.misses, fromStorage: counts.fromStorage, memoryBytes };
   };
   window.deleted = async (url) => {
     await deleteModel(url);
@@ -97,7 +115,7 @@ const html = `<!doctype html><link rel="icon" href="data:,"><script type="module
   document.title = 'ready';
 </script>`;
 
-test('with its source closed, a model whose experts come from files gives the tokens it gave with all of them on the GPU', async ({
+test('with its source closed, a model whose experts come from files gives the tokens it gave with all of them on the GPU, within its budget', async ({
   page,
 }) => {
   const folder = await mkdtemp(join(tmpdir(), 'floe-files-'));
@@ -114,12 +132,21 @@ test('with its source closed, a model whose experts come from files gives the to
     expect(new Set(resident.ids).size, 'tokens that differ').toBeGreaterThan(1);
     expect((await storedFiles(page)).length).toBe(shape.nLayers * shape.nExperts);
 
+    await page.evaluate(() => window.unloaded());
     await server.close();
-    const paged = await page.evaluate((url) => window.answeredWith(url, { gpuBytes: 'min', memoryBytes: 0 }), url);
+    const heap = await HeapWatch.on(page);
+    const budget = { gpuBytes: 'min', memoryBytes: MEMORY_BYTES };
+    const paged = await page.evaluate(([url, budget]) => window.answeredWith(url, budget), [url, budget] as const);
+    const settled = await heap.settled();
+    await heap.stop();
+    expect(paged.memoryBytes.used).toBeLessThanOrEqual(MEMORY_BYTES);
+    expect(settled!.usedBytes + settled!.backingBytes).toBeLessThan(MEMORY_BYTES + HEAP_MARGIN_BYTES);
+    expect(heap.peak.nSamples).toBeGreaterThan(1);
     expect(paged.misses).toBeGreaterThan(0);
     expect(paged.fromStorage).toBeGreaterThan(0);
     expect(paged.ids).toEqual(resident.ids);
 
+    await page.evaluate(() => window.unloaded());
     expect(await page.evaluate((url) => window.deleted(url), url)).toBe(0);
     expect(await storedFiles(page)).toEqual([]);
   } finally {

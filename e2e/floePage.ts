@@ -46,6 +46,11 @@ export class FloePage {
     await this.reaches('ready');
   }
 
+  /** Waits until nothing of the model is still to come: its experts do while it answers already. */
+  async isWhole(): Promise<void> {
+    await expect(this.get('loaded-from')).not.toContainText('the rest comes');
+  }
+
   /** Asks by keyboard; returns once the answer has begun to be waited for. */
   async send(question: string): Promise<void> {
     await this.get('question').fill(question);

@@ -5,12 +5,14 @@ import type { Sent } from './modelServer.ts';
 
 const [first, second] = tinyExamples() as [ReturnType<typeof tinyExamples>[0], ReturnType<typeof tinyExamples>[0]];
 
-test('loads from HTTP with its progress in numbers, and streams the SQL that llama.cpp gives', async ({
+test('loads from HTTP with its progress in numbers, says what is still to come, and streams the SQL that llama.cpp gives', async ({
   floe,
   server,
 }) => {
   // Numbers are drawn once a frame: on this machine alone the whole download may lie between two.
   server.pauseMs = 5;
+  // Behind the beginning of the file and all that every token needs: experts.
+  server.holdAtBytes = 5_000_000;
   await floe.open();
   // Every text the progress shows, since a phase may pass between two looks.
   await floe.page.evaluate(() => {
@@ -25,10 +27,13 @@ test('loads from HTTP with its progress in numbers, and streams the SQL that lla
   await floe.reaches('ready');
   const shown = await floe.page.evaluate(() => (window as unknown as { shown: string[] }).shown.join('\n'));
   expect(shown).toContain('Downloading');
-  expect(shown).toMatch(/Downloading\s*[\d.]+ MB of 9\.5\d MB, \d+%/);
+  expect(shown).toMatch(/Downloading\s*[\d.]+ MB of 2\.8\d MB, \d+%/);
 
   await expect(floe.get('experts')).toHaveText('top-2 of 8');
-  await expect(floe.get('loaded-from')).toContainText('network');
+  const coming = /^the network; [\d.]+ MB of 9\.5\d MB are here, the rest comes while it answers$/;
+  await expect(floe.get('loaded-from')).toHaveText(coming);
+  server.holdAtBytes = null;
+  await expect(floe.get('loaded-from')).toHaveText('the network, and kept for the next visit');
   await expect(floe.get('software-adapter')).toBeVisible();
   await expect(floe.get('gpu-bytes')).toHaveText(/^[\d.]+ MB on the GPU$/);
 
@@ -44,6 +49,7 @@ test('loads from storage in the next browser session, with the origin of the mod
   const before = await restart();
   await before.openWith(server.url);
   await expect(before.get('loaded-from')).toContainText('network');
+  await before.isWhole();
   const sentBytes = server.sentBytes;
 
   const after = await restart();
@@ -77,6 +83,7 @@ test('a download that is cut goes on, and fetches no byte twice', async ({ resta
   await floe.page.waitForFunction(() => ['ready', 'error'].includes(document.documentElement.dataset.floe ?? ''));
   if (await floe.get('retry').isVisible()) await floe.get('retry').click();
   await floe.reaches('ready');
+  await floe.isWhole();
   expect(server.cuts).toBe(1);
   expect(bytesSentTwice(server.sent), JSON.stringify(server.sent)).toBeLessThanOrEqual(LOST_BY_A_CUT);
   expect(await floe.ask(first.question, first.tables)).toBe(first.answer);

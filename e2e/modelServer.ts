@@ -18,6 +18,8 @@ export class ModelServer {
   /** Where set: once so many bytes were sent in all, the connection is destroyed. It happens once. */
   cutAfterBytes: number | null = null;
   cuts = 0;
+  /** Where set: once so many bytes were sent in all, nothing is sent until it is null again. */
+  holdAtBytes: number | null = null;
   /** False: whatever part is asked for, the whole file is sent. */
   ranges = true;
   /** Between two pieces: a network that takes its time. */
@@ -90,6 +92,8 @@ export class ModelServer {
         response.destroy();
         return;
       }
+      while (this.holdAtBytes !== null && this.sentBytes >= this.holdAtBytes && !response.destroyed)
+        await setTimeout(20);
       record.bytes += (piece as Buffer).length;
       // Waits until the socket took it, so that what is counted has left.
       await new Promise((resolve) => response.write(piece, resolve));

@@ -20,7 +20,14 @@ export function installExpertsPanel(session: Session): void {
   const view = new ExpertsView();
   const slider = installSlider(session);
   let wasShown = false;
-  let nextLook = 0;
+  let nextLook: number | null = null;
+  const lookSoon = (): void => {
+    if (nextLook !== null) return;
+    nextLook = window.setTimeout(() => {
+      nextLook = null;
+      void session.lookAtExperts();
+    }, LOOK_MS);
+  };
 
   const place = (): void => {
     const state = session.store.current;
@@ -43,12 +50,14 @@ export function installExpertsPanel(session: Session): void {
     view.drawSoon();
   });
   session.experts.subscribe((report, isFirst) => {
-    clearTimeout(nextLook);
     if (!report) return;
     const moved = view.show(report, isFirst);
     brief.textContent = `${report.nSlots.toLocaleString('en')} of ${report.places.length.toLocaleString('en')} on the GPU`;
     if (isFirst) slider.show(report);
-    if (moved) nextLook = window.setTimeout(() => void session.lookAtExperts(), LOOK_MS);
+    if (moved) lookSoon();
+  });
+  session.arriving.subscribe((stored) => {
+    if (stored) lookSoon();
   });
 }
 

@@ -1,24 +1,39 @@
 /** What was loaded, from where, onto what, and where the memory went. */
-import type { MemoryReport, ModelInfo } from 'floe';
+import type { MemoryReport, ModelInfo, StoredProgress } from 'floe';
 import { button, byId, el } from './dom.ts';
 import { bytes, count } from './format.ts';
 import { notices } from './notices.ts';
 import type { Session } from './session.ts';
 import { loaded } from './state.ts';
 
-/** Where the weights came from, and whether the next visit finds them here. */
+/** Where the weights came from, what of them is still to come, and whether the next visit finds them here. */
 export function loadedFrom(
   { loadedFrom: from, notices: said }: Pick<ModelInfo, 'loadedFrom' | 'notices'>,
   memory: Pick<MemoryReport, 'storedBytes'> | null,
+  arriving: StoredProgress | null,
 ): string {
+  if (arriving && arriving.storedBytes < arriving.totalBytes) {
+    const where = from === 'store' ? 'this browser’s storage' : 'the network';
+    return `${where}; ${bytes(arriving.storedBytes)} of ${bytes(arriving.totalBytes)} are here, the rest comes while it answers`;
+  }
   if (from === 'store') return 'this browser’s storage';
   if (from === 'local') return 'a file on this device, read in place';
-  const kept = memory !== null && memory.storedBytes > 0 && !said.some(({ kind }) => kind === 'not-stored');
+  const kept = (arriving ?? memory)?.storedBytes && !said.some(({ kind }) => kind === 'not-stored');
   return kept ? 'the network, and kept for the next visit' : 'the network, and not kept';
 }
 
 export function installModelFacts(session: Session): void {
   const panel = byId('loaded', HTMLElement);
+  const from = el('dd', { testid: 'loaded-from' });
+  const sizes = el('p', { class: 'hint' });
+  // Said in place: while the rest comes nothing else moves.
+  const say = (): void => {
+    const now = loaded(session.store.current);
+    if (!now) return;
+    from.textContent = loadedFrom(now.model.info, now.memory, session.arriving.latest);
+    sizes.textContent = now.memory ? inStorage(now.memory, session.arriving.latest) : '';
+  };
+  session.arriving.subscribe(say);
   session.store.subscribe((state, before) => {
     const now = loaded(state);
     panel.hidden = now === null && state.kind !== 'unloading';
@@ -29,9 +44,10 @@ export function installModelFacts(session: Session): void {
     const then = loaded(before);
     if (then?.model === now.model && then.memory === now.memory) return;
     panel.replaceChildren(
-      ...facts(now.model.info, now.memory),
-      ...(now.memory ? [memoryBars(now.memory, now.model.info)] : []),
+      ...facts(now.model.info, from),
+      ...(now.memory ? [memoryBars(now.memory, now.model.info, sizes)] : []),
     );
+    say();
     panel.append(button('Unload', { testid: 'unload', onclick: () => void session.unload() }));
   });
 }
@@ -40,9 +56,9 @@ function leaving(name: string): HTMLElement {
   return el('p', { class: 'loading-name', testid: 'unloading' }, `Unloading ${name}: the GPU gets its memory back`);
 }
 
-function facts(info: ModelInfo, memory: MemoryReport | null): HTMLElement[] {
+function facts(info: ModelInfo, from: HTMLElement): HTMLElement[] {
   const { adapter } = info;
-  const rows: (readonly [term: string, testid: string, ...what: (string | Node)[]])[] = [
+  const rows: (readonly [term: string, testid: string, what: string])[] = [
     [
       'Architecture',
       'architecture',
@@ -51,12 +67,13 @@ function facts(info: ModelInfo, memory: MemoryReport | null): HTMLElement[] {
     ['Experts', 'experts', info.nExperts > 0 ? `top-${info.nExpertsUsed} of ${info.nExperts}` : 'none: a dense model'],
     ['File', 'file', `${info.quantization}, ${bytes(info.fileBytes)}`],
     ['Context', 'context', `${count(info.contextLength)} of ${count(info.nCtxTrain)} tokens`],
-    ['Loaded from', 'loaded-from', loadedFrom(info, memory)],
-    ['Adapter', 'adapter', adapter.description, ...(adapter.software ? [softwareMark()] : [])],
   ];
   const list = el('dl', { class: 'facts', testid: 'model-facts' });
-  for (const [term, testid, ...what] of rows)
-    list.append(el('div', {}, el('dt', {}, term), el('dd', { testid }, ...what)));
+  const row = (term: string, what: HTMLElement): void => list.append(el('div', {}, el('dt', {}, term), what));
+  for (const [term, testid, what] of rows) row(term, el('dd', { testid }, what));
+  row('Loaded from', from);
+  const marks = adapter.software ? [softwareMark()] : [];
+  row('Adapter', el('dd', { testid: 'adapter' }, adapter.description, ...marks));
   const said = notices(info.notices);
   return [
     el('h3', { testid: 'model-name' }, info.name),
@@ -85,7 +102,14 @@ const PURPOSES: Record<string, string> = {
   other: 'other',
 };
 
-function memoryBars({ gpuBytes, fileTensorBytes, storedBytes }: MemoryReport, { nExperts }: ModelInfo): HTMLElement {
+function inStorage({ fileTensorBytes, storedBytes }: MemoryReport, arriving: StoredProgress | null): string {
+  const parts = [`Tensors in the file: ${bytes(fileTensorBytes)}`];
+  const keptBytes = arriving?.storedBytes ?? storedBytes;
+  if (keptBytes > 0) parts.push(`kept in this browser: ${bytes(keptBytes)}`);
+  return `${parts.join(', ')}.`;
+}
+
+function memoryBars({ gpuBytes }: MemoryReport, { nExperts }: ModelInfo, sizes: HTMLElement): HTMLElement {
   const shares = Object.entries(gpuBytes)
     .filter(([, size]) => size > 0)
     .sort((a, b) => b[1] - a[1]);
@@ -104,14 +128,12 @@ function memoryBars({ gpuBytes, fileTensorBytes, storedBytes }: MemoryReport, { 
       ),
     );
   }
-  const rest = [`Tensors in the file: ${bytes(fileTensorBytes)}`];
-  if (storedBytes > 0) rest.push(`kept in this browser: ${bytes(storedBytes)}`);
   const section = el(
     'details',
     { class: 'memory', testid: 'memory' },
     el('summary', {}, 'Where the memory went ', el('small', { testid: 'gpu-bytes' }, `${bytes(total)} on the GPU`)),
     list,
-    el('p', { class: 'hint' }, `${rest.join(', ')}.`),
+    sizes,
   );
   // What comes next stays in sight: the experts, and on a phone the conversation.
   section.open = nExperts === 0 && matchMedia('(min-width: 861px)').matches;

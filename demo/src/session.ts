@@ -7,10 +7,12 @@ import {
   type LoadProgress,
   loadModel,
   type Model,
+  type StoredProgress,
   type Usage,
 } from 'floe';
 import { isAbort, isFatal, shown } from './errors.ts';
 import { ExpertFeed } from './expertFeed.ts';
+import { Feed } from './feed.ts';
 import { bundled, labelOf, type ModelSource } from './models.ts';
 import { Rate } from './rate.ts';
 import { type Loaded, loaded, type Store } from './state.ts';
@@ -39,6 +41,8 @@ const MAX_TOKENS = 1024;
 export class Session {
   /** What the loaded model says of its experts. */
   readonly experts = new ExpertFeed();
+  /** How much of it is stored, where it answers before all of it came; else null. */
+  readonly arriving = new Feed<StoredProgress | null>(null);
   #load: AbortController | null = null;
   #answer: AbortController | null = null;
 
@@ -62,6 +66,7 @@ export class Session {
   async #open(source: ModelSource, gpuBytes: GpuBudget | null): Promise<void> {
     const abort = new AbortController();
     this.#load = abort;
+    this.arriving.set(null);
     this.store.set({ kind: 'loading', source, progress: null, bytesPerSecond: 0 });
     try {
       const model = await loadModel(target(source), this.#loadOptions(source, gpuBytes, abort.signal));
@@ -101,6 +106,9 @@ export class Session {
     return {
       signal,
       onProgress,
+      onStored: (stored) => {
+        if (!signal.aborted) this.arriving.set(stored);
+      },
       // Not before the first report, nor after the last.
       onExperts: (report) => {
         if (this.store.current.kind === 'answering') this.experts.add(report);

@@ -18,6 +18,8 @@ export interface FakeOptions {
   readonly trace?: readonly string[];
   /** In a layer; 0 for a model without. Default 8. */
   readonly nExperts?: number;
+  /** Experts that are still on the server, of 16. */
+  readonly nAbsent?: number;
   /** What the model says of its load. */
   readonly notice?: LoadNotice;
   /** Ctrl-C after so many chunks of an answer. */
@@ -149,7 +151,8 @@ function fakePlan(): LoadPlan {
 const codePoints = (text: string): number[] => Array.from(text, (character) => character.codePointAt(0)!);
 
 function fakeModel(options: FakeOptions, calls: Call[], interrupt: AbortController): Model {
-  const { hasChatTemplate = true, contextLength = 4096, nExperts = 8, notice, bos } = options;
+  const { hasChatTemplate = true, contextLength = 4096, nExperts = 8, nAbsent = 0, notice, bos } = options;
+  const places = new Uint8Array(16).fill(3).fill(0, 0, nAbsent);
   const info = { hasChatTemplate, contextLength, nVocab: N_VOCAB, nExperts, notices: notice ? [notice] : [] };
   const answer = { text: 'SELECT 1;', ids: [5, 6], finish_reason: 'stop', usage };
   const whole = { chat: { choices: [{ message: { content: answer.text }, ...answer }], usage }, completions: answer };
@@ -187,7 +190,7 @@ function fakeModel(options: FakeOptions, calls: Call[], interrupt: AbortControll
       calls.push(['lossyCost', ids.length]);
       return { nTokens: ids.length - 1, nRouted: 1000, dropped: 125, droppedMass: 0.05, meanKl: 0.0025 };
     },
-    experts: async () => (nExperts === 0 ? null : { nSlots: 9, counts }),
+    experts: async () => (nExperts === 0 ? null : { nSlots: 9, places, counts }),
     unload: async () => void calls.push(['unload']),
   };
   // Only what the commands use is there.

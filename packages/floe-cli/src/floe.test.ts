@@ -180,6 +180,11 @@ describe('budgets', () => {
     expect((await type(['run', model, '-p', 'hi'], { notice })).err()).toBe('note: 9 of 16 experts fit.\n');
     expect((await type(['run', model, '-p', 'hi', '--json'], { notice })).err()).toBe('');
   });
+  it('are followed by what is still to come', async () => {
+    const said = 'note: 12 of 16 experts are still on the server; each comes when the answer needs it.\n';
+    expect((await type(['run', model, '-p', 'hi'], { nAbsent: 12 })).err()).toBe(said);
+    expect((await type(['run', model, '-p', 'hi', '--json'], { nAbsent: 12 })).err()).toBe('');
+  });
 });
 
 describe('addresses', () => {

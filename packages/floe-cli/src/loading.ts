@@ -36,12 +36,24 @@ export async function withModel(
     if (file && model.info.nExperts === 0) {
       throw new UsageError('This model has no experts to trace.', 'Leave out --trace, or take another model.');
     }
-    if (!quiet) for (const { message } of model.info.notices) terminal.err(`note: ${message}\n`);
+    if (!quiet) {
+      for (const { message } of model.info.notices) terminal.err(`note: ${message}\n`);
+      terminal.err(await stillToCome(model));
+    }
     await use(model);
   } finally {
     await model?.unload();
     file?.close();
   }
+}
+
+/** What the model answers without, until it is routed there. Where a terminal runs nothing is stored. */
+async function stillToCome(model: Model): Promise<string> {
+  const places = (await model.experts())?.places ?? new Uint8Array();
+  // 0 is where 'absent' stands in `EXPERT_PLACES`.
+  const nAbsent = places.filter((place) => place === 0).length;
+  if (nAbsent === 0) return '';
+  return `note: ${nAbsent} of ${places.length} experts are still on the server; each comes when the answer needs it.\n`;
 }
 
 /** A line of standard error that changes; nothing at all where nobody watches. */

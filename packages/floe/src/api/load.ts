@@ -152,7 +152,7 @@ function checkVocabulary({ vocabulary }: Tokenizer, { nVocab, description }: Mod
 }
 
 /** What of the file may come after the model is ready. */
-function lateOptions({ download = 'first', budget }: LoadOptions): Partial<LateOptions> {
+function lateOptions({ download = 'background', budget }: LoadOptions): Partial<LateOptions> {
   const storage = budget?.storageBytes === undefined ? {} : { storageBytes: budget.storageBytes };
   if (download === 'first') return storage;
   return { ...storage, later: isExpertRecord, background: download === 'background' ? 'on' : 'off' };

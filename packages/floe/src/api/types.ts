@@ -62,11 +62,12 @@ export interface LoadOptions extends FetchOptions {
   /** What the model may take. What does not fit is paged: answers stay the same, bit for bit, and come slower. */
   readonly budget?: Budget;
   /**
-   * When experts come, where the server sends ranges: 'first' (default), before the model answers; 'background', while it
-   * answers already; 'on-demand', only those that are used.
+   * When experts come, where the server sends ranges: 'background' (default), while the model answers already, and those
+   * it is routed to at once; 'on-demand', only those; 'first', before it answers. Where nothing can be stored only those
+   * come that are used. With `sha256` all comes first.
    */
   readonly download?: 'first' | 'background' | 'on-demand';
-  /** Hears how much is stored, while the rest of the file comes (`download`). */
+  /** Hears how much is stored, at once where something is missing, then while the rest of the file comes (`download`). */
   readonly onStored?: (progress: StoredProgress) => void;
   /** How experts are paged; for benches and the curious, as what is chosen by itself follows what is measured. */
   readonly paging?: PagingOptions;

@@ -19,6 +19,7 @@ import { packRecord } from './pack.ts';
 import { deliver, type Part, placeOf, type Run, takeRun } from './pieces.ts';
 import type { RecordPlan } from './record.ts';
 import type { ByteSource } from './source.ts';
+import { DEMAND_PATIENCE_MS } from './sources/retry.ts';
 
 export interface ArrivalsOptions {
   readonly clock: Clock;
@@ -45,8 +46,6 @@ const LEAST_PIECE_BYTES = 256 << 10;
 const PIECE_MS = 250;
 /** The background rests after a demand: the next one follows within a token. */
 const QUIET_MS = 500;
-/** Somebody waits for an answer: a network that is gone is said so, and not waited for as long as in a download. */
-const PATIENCE_MS = 30_000;
 
 interface InFlight {
   readonly reader: Reader;
@@ -200,7 +199,7 @@ export class Arrivals {
       const { clock } = this.#options;
       const start = clock.now();
       const bytes = await source.read(run.offset, run.length, request.abort.signal, {
-        patienceMs: PATIENCE_MS,
+        patienceMs: DEMAND_PATIENCE_MS,
         into: placeOf(run),
       });
       if (reader !== 'demand') this.#speed = run.length / Math.max(1, clock.now() - start);

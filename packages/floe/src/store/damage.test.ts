@@ -2,7 +2,7 @@
 import { type FaultServer, startFaultServer } from '@floe/testkit/faultServer';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Host } from '../host/index.ts';
-import { backends, testHost, testModel } from './host.testing.ts';
+import { backends, idleClock, testHost, testModel } from './host.testing.ts';
 import { hex } from './manifest.ts';
 import { deleteModel, listModels } from './models.ts';
 import { type OpenWeightsOptions, openWeights } from './openWeights.ts';
@@ -77,6 +77,31 @@ describe.each(backends)('records in $backend', ({ makeFiles }) => {
         cause: { code: 'net/offline' },
       });
       expect((await opened.weights.read(good)).length).toBe(good.sizeBytes);
+    });
+
+    it.each([
+      ['says nothing', 0],
+      ['says nothing more after its first answer', 1],
+    ])('is store/corrupt after half a minute where the server %s', async (_, nAnswers) => {
+      await (await open()).weights.close();
+      await damage('a flipped bit');
+      let nAsked = 0;
+      const fetch = (): Promise<Response> => {
+        if (nAsked++ >= nAnswers) return new Promise(() => {});
+        const headers = { 'Content-Range': `bytes 0-0/${file.length}`, ETag: '"v1"' };
+        return Promise.resolve(new Response(file.slice(0, 1), { status: 206, headers }));
+      };
+      const clock = idleClock();
+      const opened = await open({}, { ...host, fetch, clock });
+      const bad = plans.find(({ key }) => key === 'blk.0.expert.3')!;
+      await expect(opened.weights.read(bad)).rejects.toMatchObject({
+        ...{ code: 'store/corrupt', retryable: true },
+        cause: { code: 'net/timeout' },
+      });
+      // A request is given up after 20 s; the one that was sent within the half minute is waited for.
+      expect(clock.now()).toBeGreaterThan(30_000);
+      expect(clock.now()).toBeLessThan(45_000);
+      await opened.weights.close();
     });
 
     it('heals while a hash that was not asked for before is checked over it', async () => {

@@ -157,7 +157,7 @@ async function replaced(
   plan: RecordPlan,
   expected: string,
 ): Promise<Uint8Array> {
-  const bytes = await fetchRecord(source, plan, signal);
+  const bytes = await fetchRecord(source, plan, { signal });
   const sha256 = await host.sha256(bytes);
   if (hex(sha256) !== expected) throw recordCorrupt(manifest.model, plan.key);
   await db.putRecords(manifest, [{ key: plan.key, bytes, sha256 }], bytes.length);

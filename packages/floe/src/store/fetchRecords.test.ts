@@ -95,5 +95,5 @@ describe('fetchByRanges', () => {
 it('fetchRecord gives one record of either kind of source', async () => {
   const plan = plans.at(-1)!;
   const source = memorySource(1_000);
-  expect(await fetchRecord({ ...source, ranges: false }, plan)).toEqual(await fetchRecord(source, plan));
+  expect(await fetchRecord({ ...source, ranges: false }, plan, {})).toEqual(await fetchRecord(source, plan, {}));
 });

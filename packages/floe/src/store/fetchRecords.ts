@@ -13,6 +13,8 @@ export interface FetchOptions {
   readonly rangeBytes?: number | undefined;
   /** The most that is asked for before the first of it is taken; one group always is. 128 MiB by itself. */
   readonly aheadBytes?: number | undefined;
+  /** Milliseconds without a byte after which a range is given up; 5 minutes by itself. */
+  readonly patienceMs?: number | undefined;
 }
 
 export interface FetchedRecord {
@@ -37,10 +39,11 @@ export async function* fetchByRanges(
   const inLane = lanes(N_IN_FLIGHT);
   const life = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, life.signal]) : life.signal;
+  const { onBytes, patienceMs } = options;
   const fetchGroup = async ({ plans, ranges }: FetchGroup): Promise<FetchedRecord[]> => {
     const fetchRange = async (range: ByteRange) => ({
       offset: range.offset,
-      bytes: await inLane(() => source.read(range.offset, range.length, signal, { onBytes: options.onBytes })),
+      bytes: await inLane(() => source.read(range.offset, range.length, signal, { onBytes, patienceMs })),
     });
     const read = pieceReader(await Promise.all(ranges.map(fetchRange)));
     return Promise.all(plans.map(async (plan) => ({ plan, bytes: await packRecord(plan, read) })));
@@ -114,9 +117,13 @@ export async function* fetchFromStream(
 }
 
 /** One record by itself, whatever the source can do. */
-export async function fetchRecord(source: ByteSource, plan: RecordPlan, signal?: AbortSignal): Promise<Uint8Array> {
+export async function fetchRecord(
+  source: ByteSource,
+  plan: RecordPlan,
+  options: Pick<FetchOptions, 'signal' | 'patienceMs'>,
+): Promise<Uint8Array> {
   const fetch = source.ranges ? fetchByRanges : fetchFromStream;
-  for await (const [record] of fetch(source, [plan], { signal })) if (record) return record.bytes;
+  for await (const [record] of fetch(source, [plan], options)) if (record) return record.bytes;
   throw new InternalError(`${source.name} ended without ${plan.key}.`);
 }
 

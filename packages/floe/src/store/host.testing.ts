@@ -1,6 +1,7 @@
 /** For the store's tests: a host on fake storage and locks, and a small model file with everything a layout can have. */
 import 'fake-indexeddb/auto';
 import { IDBFactory } from 'fake-indexeddb';
+import { abortedError } from '../errors/index.ts';
 import type { Host } from '../host/index.ts';
 import { nodeHost } from '../host/node.ts';
 import { type FormatName, fileRowBytes, formatByName, planeBytes } from '../quant/index.ts';
@@ -30,6 +31,41 @@ export function testHost(overrides: Partial<Host> = {}): Host {
     },
     ...overrides,
   };
+}
+
+/** A clock that stands still while something happens, and then goes to the time of the next who sleeps. */
+export function idleClock(): Host['clock'] {
+  const sleepers = new Set<{ readonly atMs: number; readonly wake: () => void }>();
+  let nowMs = 0;
+  let timer: NodeJS.Timeout | null = null;
+  const goOn = (): void => {
+    if (timer) return;
+    timer = setTimeout(() => {
+      timer = null;
+      const [next] = [...sleepers].sort((a, b) => a.atMs - b.atMs);
+      if (!next) return;
+      sleepers.delete(next);
+      nowMs = next.atMs;
+      next.wake();
+      goOn();
+    }, 5);
+  };
+  const sleep = (ms: number, signal?: AbortSignal) =>
+    new Promise<void>((resolve, reject) => {
+      const onAbort = () => {
+        sleepers.delete(sleeper);
+        reject(abortedError(signal?.reason));
+      };
+      const wake = () => {
+        signal?.removeEventListener('abort', onAbort);
+        resolve();
+      };
+      const sleeper = { atMs: nowMs + ms, wake };
+      sleepers.add(sleeper);
+      signal?.addEventListener('abort', onAbort);
+      goOn();
+    });
+  return { now: () => nowMs, epochMs: () => nowMs, sleep };
 }
 
 interface Request {

@@ -14,6 +14,7 @@ import type { RecordPlan } from './record.ts';
 import { Sha256 } from './sha256.ts';
 import type { ByteSource, ModelSource } from './source.ts';
 import { type HttpOptions, isSplit, openSource, storedName } from './sources/index.ts';
+import { DEMAND_PATIENCE_MS } from './sources/retry.ts';
 import { storedWeights } from './storedWeights.ts';
 import { checkFileSha256, hashSource } from './verifyFile.ts';
 import { type LateOptions, localWeights, memoryWeights, type WeightSource } from './weights.ts';
@@ -153,7 +154,8 @@ async function openStored<G extends { readonly headerBytes: number }>(
     const release = await shareLock(host, modelLock(manifest.model));
     // The load's signal is over with the load: a record that is fetched later has its reader's.
     const { signal: _, ...later } = options;
-    const source = new LateSource(() => openSource(host, model, { ...later, probeBytes: 1 }), opened);
+    const reopen = { ...later, probeBytes: 1, patienceMs: DEMAND_PATIENCE_MS };
+    const source = new LateSource(() => openSource(host, model, reopen), opened);
     if (ready.hashes.size === plans.length) await source.close();
     const weights = storedWeights({ ...later, ...ready, host, db, notices, source, release });
     return {

@@ -19,6 +19,7 @@ import { removeOldModels } from './models.ts';
 import { refetched, type StoreNotice } from './notices.ts';
 import type { RecordPlan } from './record.ts';
 import { sourceChanged } from './sources/request.ts';
+import { DEMAND_PATIENCE_MS } from './sources/retry.ts';
 import { recordCorrupt } from './verifyFile.ts';
 import type { LateOptions, Urgency, WeightSource } from './weights.ts';
 import { WriteQueue } from './writeQueue.ts';
@@ -93,6 +94,7 @@ class StoredWeights implements WeightSource {
 
   start(): void {
     if (this.#isComplete) return;
+    this.#tell();
     this.#background =
       this.#options.background === 'off' ? this.#completed() : this.#fetchInBackground().then(() => this.#completed());
     // What it fails of, beside the network, is a bug: whoever closes the weights hears of it.
@@ -165,7 +167,7 @@ class StoredWeights implements WeightSource {
     const { host, db, manifest, source } = this.#options;
     try {
       const opened = await source.get(manifest);
-      const bytes = await fetchRecord(opened, plan, signal);
+      const bytes = await fetchRecord(opened, plan, { signal, patienceMs: DEMAND_PATIENCE_MS });
       const sha256 = await host.sha256(bytes);
       if (hex(sha256) !== expected) throw sourceChanged(opened.name, expected, hex(sha256));
       await repair(db, manifest, { key: plan.key, bytes, sha256 });
@@ -213,10 +215,14 @@ class StoredWeights implements WeightSource {
   }
 
   #stored(): void {
-    const { manifest, onBackground } = this.#options;
-    onBackground?.({ storedBytes: this.storedBytes, totalBytes: manifest.totalBytes });
+    this.#tell();
     this.#completing = this.#completed();
     this.#completing.catch(() => undefined);
+  }
+
+  #tell(): void {
+    const { manifest, onBackground } = this.#options;
+    onBackground?.({ storedBytes: this.storedBytes, totalBytes: manifest.totalBytes });
   }
 
   async #completed(): Promise<void> {

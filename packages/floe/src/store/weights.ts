@@ -49,7 +49,7 @@ export interface LateOptions {
   readonly order?: (missing: readonly RecordPlan[]) => RecordPlan | undefined;
   /** The most that this model may take in storage. Records beyond are fetched each time they are read. */
   readonly storageBytes?: number;
-  /** Hears when records that come later were stored, by whomever they were asked for. */
+  /** Hears at first that some are missing, then each time that some were stored, by whomever they were asked for. */
   readonly onBackground?: (progress: BackgroundProgress) => void;
   /** The most that one request asks for; 8 MiB by itself, 4 MiB in the background, all of a range when it is read. */
   readonly rangeBytes?: number;
@@ -110,7 +110,7 @@ export async function memoryWeights(
           throw absentIfUnreachable(source.name, plan, error);
         });
       }
-      if (!known) return fetchRecord(source, plan, signal);
+      if (!known) return fetchRecord(source, plan, { signal });
       if (known.length > SMALL_BYTES) held.delete(plan.key);
       return known;
     },

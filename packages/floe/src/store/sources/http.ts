@@ -19,6 +19,8 @@ export interface HttpOptions {
   readonly hub?: string | undefined;
   /** Bytes of the first request, which learns size and version and brings the header with it. */
   readonly probeBytes?: number;
+  /** Milliseconds without progress after which the first request is given up; 5 minutes by itself. */
+  readonly patienceMs?: number;
 }
 
 const PROBE_BYTES = 1 << 20;
@@ -32,7 +34,8 @@ interface Pinned {
 /** Asks for the file's beginning: size, version, whether ranges work, and (mostly) the header, in one request. */
 export async function openHttp(host: Host, url: URL, options: HttpOptions): Promise<ByteSource> {
   const info: RequestInfo = { name: nameOf(url), url: url.href, headers: options.headers ?? {} };
-  return withRetries(host, PROBE_POLICY, options.signal, async () => {
+  const policy = { ...PROBE_POLICY, withinMs: options.patienceMs ?? PROBE_POLICY.withinMs };
+  return withRetries(host, policy, options.signal, async () => {
     const life = new AbortController();
     try {
       return await probe(host, info, options, life);

@@ -13,6 +13,8 @@ export interface RetryPolicy {
 export const PROBE_POLICY: RetryPolicy = { tries: 4, withinMs: 300_000 };
 /** In the middle of a download: a train through a tunnel. */
 export const READ_POLICY: RetryPolicy = { tries: Number.POSITIVE_INFINITY, withinMs: 300_000 };
+/** Somebody waits for an answer: a network that is gone is said so, and not waited for as long as in a download. */
+export const DEMAND_PATIENCE_MS = 30_000;
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
