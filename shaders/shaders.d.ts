@@ -1,5 +1,10 @@
 // Generated from the WGSL by `pnpm gen`; a test holds it to its source.
 
+declare module '#shaders/activate.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ gateUp: 'read'; y: 'readWrite' }, { dim: 'u32'; gateUpStride: 'u32'; yStride: 'u32'; stage: 'u32' }, never, 'activation'>;
+  export default shader;
+}
+
 declare module '#shaders/activateExperts.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ gateUp: 'read'; gateBias: 'read'; upBias: 'read'; ids: 'read'; slots: 'read'; y: 'readWrite' }, { nVectors: 'u32'; gateUpStride: 'u32'; biasStride: 'u32'; absent: 'u32'; stage: 'u32' }, never, never>;
   export default shader;
@@ -96,22 +101,27 @@ declare module '#shaders/lookup.wgsl' {
 }
 
 declare module '#shaders/matmulCooperative.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ main: 'read'; side: 'read'; x: 'read'; y: 'readWrite' }, { nOut: 'u32'; nRows: 'u32'; nGroups: 'u32'; nColumns: 'u32'; nExperts: 'u32'; pairsPerX: 'u32'; xStride: 'u32'; yStride: 'u32'; xOffset: 'u32'; yOffset: 'u32'; mainBase: 'u32'; sideBase: 'u32'; slotStride: 'u32'; firstSlot: 'u32'; nSlots: 'u32'; stage: 'u32' }, never, 'unpack' | 'columns' | 'output' | 'lanes'>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ main: 'read'; side: 'read'; x: 'read'; y: 'readWrite' }, { nOut: 'u32'; nRows: 'u32'; nGroups: 'u32'; nColumns: 'u32'; nExperts: 'u32'; pairsPerX: 'u32'; xStride: 'u32'; yStride: 'u32'; xOffset: 'u32'; yOffset: 'u32'; mainBase: 'u32'; sideBase: 'u32'; slotStride: 'u32'; firstSlot: 'u32'; nSlots: 'u32'; scale: 'f32'; stage: 'u32' }, never, 'unpack' | 'columns' | 'output' | 'lanes'>;
   export default shader;
 }
 
 declare module '#shaders/matmulThread.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ main: 'read'; side: 'read'; x: 'read'; y: 'readWrite' }, { nOut: 'u32'; nRows: 'u32'; nGroups: 'u32'; nColumns: 'u32'; nExperts: 'u32'; pairsPerX: 'u32'; xStride: 'u32'; yStride: 'u32'; xOffset: 'u32'; yOffset: 'u32'; mainBase: 'u32'; sideBase: 'u32'; slotStride: 'u32'; firstSlot: 'u32'; nSlots: 'u32'; stage: 'u32' }, never, 'unpack' | 'columns' | 'output'>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ main: 'read'; side: 'read'; x: 'read'; y: 'readWrite' }, { nOut: 'u32'; nRows: 'u32'; nGroups: 'u32'; nColumns: 'u32'; nExperts: 'u32'; pairsPerX: 'u32'; xStride: 'u32'; yStride: 'u32'; xOffset: 'u32'; yOffset: 'u32'; mainBase: 'u32'; sideBase: 'u32'; slotStride: 'u32'; firstSlot: 'u32'; nSlots: 'u32'; scale: 'f32'; stage: 'u32' }, never, 'unpack' | 'columns' | 'output'>;
   export default shader;
 }
 
 declare module '#shaders/matmulTile.wgsl' {
-  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ main: 'read'; side: 'read'; x: 'read'; y: 'readWrite' }, { nOut: 'u32'; nRows: 'u32'; nGroups: 'u32'; nColumns: 'u32'; nExperts: 'u32'; pairsPerX: 'u32'; xStride: 'u32'; yStride: 'u32'; xOffset: 'u32'; yOffset: 'u32'; mainBase: 'u32'; sideBase: 'u32'; slotStride: 'u32'; firstSlot: 'u32'; nSlots: 'u32'; stage: 'u32' }, never, 'unpack' | 'columns' | 'output'>;
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ main: 'read'; side: 'read'; x: 'read'; y: 'readWrite' }, { nOut: 'u32'; nRows: 'u32'; nGroups: 'u32'; nColumns: 'u32'; nExperts: 'u32'; pairsPerX: 'u32'; xStride: 'u32'; yStride: 'u32'; xOffset: 'u32'; yOffset: 'u32'; mainBase: 'u32'; sideBase: 'u32'; slotStride: 'u32'; firstSlot: 'u32'; nSlots: 'u32'; scale: 'f32'; stage: 'u32' }, never, 'unpack' | 'columns' | 'output'>;
   export default shader;
 }
 
 declare module '#shaders/pointwise.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ y: 'readWrite' }, { nVectors: 'u32'; strideVectors: 'u32'; offsetVectors: 'u32'; rowVectors: 'u32'; rowStride: 'u32'; amount: 'f32'; stage: 'u32' }, never, 'change'>;
+  export default shader;
+}
+
+declare module '#shaders/presentExperts.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ ids: 'read'; slots: 'read'; present: 'readWrite' }, { nPairs: 'u32'; absent: 'u32'; stage: 'u32' }, never, never>;
   export default shader;
 }
 
@@ -137,6 +147,16 @@ declare module '#shaders/route.wgsl' {
 
 declare module '#shaders/sample.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').Shader<{ logits: 'read'; sampling: 'read'; sampled: 'readWrite'; tokens: 'readWrite' }, { nVocab: 'u32'; logitStride: 'u32'; stage: 'u32' }, never, never>;
+  export default shader;
+}
+
+declare module '#shaders/parts/activation_geglu.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/activation_swiglu.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
 }
 
@@ -386,6 +406,11 @@ declare module '#shaders/parts/shift_bias.wgsl' {
 }
 
 declare module '#shaders/parts/shift_none.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
+declare module '#shaders/parts/silu.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;
 }

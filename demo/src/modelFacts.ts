@@ -97,6 +97,7 @@ function softwareMark(): HTMLElement {
 const PURPOSES: Record<string, string> = {
   weights: 'dense weights',
   experts: 'experts',
+  adapters: 'adapters',
   kv: 'key-value cache',
   activations: 'activations',
   other: 'other',

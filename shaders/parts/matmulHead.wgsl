@@ -19,6 +19,7 @@ struct Params {
   slotStride: u32,    // of a record, in vec4u
   firstSlot: u32,     // slots of the bound pool buffer
   nSlots: u32,
+  scale: f32,         // of what is added to y
   stage: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;

@@ -190,6 +190,9 @@ function fakeModel(options: FakeOptions, calls: Call[], interrupt: AbortControll
       calls.push(['lossyCost', ids.length]);
       return { nTokens: ids.length - 1, nRouted: 1000, dropped: 125, droppedMass: 0.05, meanKl: 0.0025 };
     },
+    adapters: {
+      add: async (source: unknown, asked: { scale: number }) => void calls.push(['addAdapter', source, asked.scale]),
+    },
     experts: async () => (nExperts === 0 ? null : { nSlots: 9, places, counts }),
     unload: async () => void calls.push(['unload']),
   };

@@ -207,6 +207,48 @@ describe('addresses', () => {
   });
 });
 
+describe('--lora', () => {
+  const [one, other] = ['one.gguf', 'a=b.gguf'].map((name) => join(folder, name)) as [string, string];
+  for (const path of [one, other]) writeFileSync(path, 'GGUF');
+  it('adds adapters in their order, each with its scale, for every command that runs a model', async () => {
+    const text = join(folder, 'longer.txt');
+    writeFileSync(text, 'x'.repeat(1024));
+    const commands = [
+      ['run', model, '-p', 'x'],
+      ['chat', model],
+      ['logprobs', model, '--ids', '1'],
+      ['perplexity', model, text],
+      ['embed', model, 'a text'],
+    ];
+    for (const command of commands) {
+      const { calls, err } = await type([
+        ...command,
+        '--lora',
+        `${one}=-0.5`,
+        '--lora',
+        other,
+        '--lora',
+        `${other}=2e-1`,
+      ]);
+      expect(calls[0]?.[0], err()).toBe('loadModel');
+      expect(calls.slice(1, 4)).toEqual([
+        ['addAdapter', { path: one }, -0.5],
+        ['addAdapter', { path: other }, 1],
+        ['addAdapter', { path: other }, 0.2],
+      ]);
+    }
+  });
+  it.each([
+    ['a file that is not there', '/no/such.gguf=0.5', 'There is no file /no/such.gguf.'],
+    ['a scale that is no number', `${one}=half`, `There is no file ${one}=half.`],
+    ['nothing', '', '--lora is empty.'],
+  ])('refuses %s before anything is loaded', async (_, lora, message) => {
+    const { status, err, calls } = await type(['run', model, '-p', 'x', '--lora', lora]);
+    expect({ status, calls }).toEqual({ status: 1, calls: [] });
+    expect(err()).toContain(message);
+  });
+});
+
 describe('--trace', () => {
   const file = join(folder, 'a.trace');
   it('writes what the model gives, piece by piece, and nothing else', async () => {

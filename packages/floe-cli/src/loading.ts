@@ -3,6 +3,7 @@ import type { LoadProgress, Model } from 'floe/node';
 import { modelSource } from './arguments.ts';
 import type { Context, Terminal } from './command.ts';
 import { UsageError } from './failure.ts';
+import { addAdapters, type LoraAdapter } from './lora.ts';
 import type { RuntimeLoadOptions } from './runtime.ts';
 import { openTrace } from './trace.ts';
 
@@ -13,6 +14,8 @@ export interface LoadingOptions {
   /** Keeps what the model has to say of its load to itself: the output is for a program. */
   readonly quiet: boolean;
   readonly load: Pick<RuntimeLoadOptions, 'budget' | 'paging' | 'context' | 'headers' | 'hub'>;
+  /** Added once it is loaded. */
+  readonly adapters: readonly LoraAdapter[];
   /** A file to write routes to. */
   readonly trace?: string | undefined;
 }
@@ -21,7 +24,7 @@ export interface LoadingOptions {
 export async function withModel(
   name: string,
   context: Context,
-  { quiet, load, trace }: LoadingOptions,
+  { quiet, load, adapters, trace }: LoadingOptions,
   use: (model: Model) => Promise<void>,
 ): Promise<void> {
   const { terminal, runtime, signal } = context;
@@ -36,6 +39,8 @@ export async function withModel(
     if (file && model.info.nExperts === 0) {
       throw new UsageError('This model has no experts to trace.', 'Leave out --trace, or take another model.');
     }
+    const { headers, hub } = load;
+    await addAdapters(model, adapters, { signal, ...(headers ? { headers } : {}), ...(hub ? { hub } : {}) });
     if (!quiet) {
       for (const { message } of model.info.notices) terminal.err(`note: ${message}\n`);
       terminal.err(await stillToCome(model));

@@ -5,7 +5,17 @@ import { readGguf } from '../../floe/src/gguf/index.ts';
 import { type Device, readBuffer } from '../../floe/src/gpu/index.ts';
 import { systemClock } from '../../floe/src/host/index.ts';
 import { routeReference } from '../../floe/src/kernels/route.reference.ts';
-import { type ModelPlan, type PlaceOptions, placeModel, planMemory, planModel } from '../../floe/src/model/index.ts';
+import {
+  type ModelPlan,
+  type PlacedAdapter,
+  type PlacedModel,
+  type PlaceOptions,
+  placeAdapter,
+  placeModel,
+  planAdapter,
+  planMemory,
+  planModel,
+} from '../../floe/src/model/index.ts';
 import { rowStride } from '../../floe/src/quant/index.ts';
 import { packRecord } from '../../floe/src/store/index.ts';
 import { klDivergence, logSoftmax } from './expectNear.ts';
@@ -18,17 +28,45 @@ export interface Answer {
   readonly margins: number[];
 }
 
+/** An adapter's file, and what it is weighed by. */
+export interface GivenAdapter {
+  readonly bytes: Uint8Array;
+  readonly scale: number;
+}
+
+/** Adds adapters to a model that nothing was recorded of yet, or whose engine is told. */
+export async function addAdapters(
+  device: Device,
+  placed: PlacedModel,
+  architecture: string,
+  adapters: readonly GivenAdapter[],
+): Promise<PlacedAdapter[]> {
+  const added: PlacedAdapter[] = [];
+  for (const { bytes, scale } of adapters) {
+    const read = async (offset: number, length: number) => bytes.subarray(offset, offset + length);
+    const plan = planAdapter(await readGguf({ sizeBytes: bytes.length, read }), architecture, placed.plan);
+    const adapter = await placeAdapter(device, plan, (record) => packRecord(record, read));
+    adapter.scale = scale;
+    placed.adapters.add(adapter);
+    added.push(adapter);
+  }
+  return added;
+}
+
 /** Runs prompts of at most 48 tokens, which is one chunk and one span on any device. */
 export async function floeAnswers(
   device: Device,
   bytes: Uint8Array,
   prompts: readonly (readonly number[])[],
-  options: PlaceOptions = {},
+  { adapters = [], ...options }: PlaceOptions & { readonly adapters?: readonly GivenAdapter[] } = {},
 ): Promise<Answer[]> {
   const read = async (offset: number, length: number) => bytes.subarray(offset, offset + length);
-  const plan = planModel(await readGguf({ sizeBytes: bytes.length, read }));
+  const gguf = await readGguf({ sizeBytes: bytes.length, read });
+  const plan = planModel(gguf);
   const placed = await placeModel(device, plan, { read: (record) => packRecord(record, read) }, options);
   const engine = new Engine(device, placed, Math.min(plan.shape.nCtxTrain, 256), systemClock);
+  const added = await addAdapters(device, placed, gguf.architecture, adapters);
+  await engine.adaptersChanged();
   const conversation = engine.open();
   const margins = await marginsOf(plan, read);
   const answers: Answer[] = [];
@@ -49,6 +87,7 @@ export async function floeAnswers(
   }
   device.throwIfFailed();
   await engine.destroy();
+  for (const adapter of added) adapter.destroy();
   return answers;
 }
 

@@ -21,6 +21,8 @@ export interface Oracle {
 export interface OracleOptions {
   /** Tokenizer only: the file may have no tensors. */
   readonly vocabOnly?: boolean;
+  /** LoRA adapters that act on it, and what each is weighed by. */
+  readonly adapters?: readonly { readonly path: string; readonly scale: number }[];
   /** For vectors of texts, and nothing else. */
   readonly vectors?: boolean;
   /** Longest `ids`; default 512. */
@@ -30,10 +32,9 @@ export interface OracleOptions {
 let engine: Promise<Llama> | undefined;
 
 /** Opens a GGUF file with llama.cpp. Weights that are quantized are multiplied with quantized activations there. */
-export async function openOracle(
-  path: string,
-  { vocabOnly = false, vectors = false, nCtx = 512 }: OracleOptions = {},
-): Promise<Oracle> {
+export async function openOracle(path: string, options: OracleOptions = {}): Promise<Oracle> {
+  const { vocabOnly = false, vectors = false, nCtx = 512, adapters = [] } = options;
+  const lora = { adapters: adapters.map(({ path: filePath, scale }) => ({ filePath, scale })) };
   engine ??= getLlama({
     gpu: false,
     build: 'never',
@@ -55,6 +56,7 @@ export async function openOracle(
           contextSize: nCtx,
           batchSize: nCtx,
           threads: 1,
+          ...(adapters.length === 0 ? {} : { lora }),
           flashAttention: false,
           experimentalKvCacheKeyType: 'F32',
           experimentalKvCacheValueType: 'F32',

@@ -65,7 +65,8 @@ export function randomGguf(options: RandomModelOptions): GgufInput {
   return { metadata: randomMetadata(options), tensors: randomTensors(options) };
 }
 
-function randomMetadata(options: RandomModelOptions): Record<string, MetadataInput> {
+/** The metadata of `randomModel`. */
+export function randomMetadata(options: RandomModelOptions): Record<string, MetadataInput> {
   const { architecture, modelDim, nHeads, nExperts = 0 } = options;
   const family: Family = families[architecture];
   const headDim = headDimOf(options);
@@ -101,7 +102,8 @@ function randomMetadata(options: RandomModelOptions): Record<string, MetadataInp
   };
 }
 
-function randomTensors(options: RandomModelOptions): TensorInput[] {
+/** The tensors of `randomModel`. */
+export function randomTensors(options: RandomModelOptions): TensorInput[] {
   const { architecture, nLayers, modelDim: D, nVocab, ropeFreqs = false } = options;
   const family: Family = families[architecture];
   const tied = options.tied ?? family.tied ?? false;

@@ -4,6 +4,7 @@ import { pagingLoad, pagingOptions, pagingUsage } from '../budget.ts';
 import type { Command, Context } from '../command.ts';
 import { asTyped, forPeople, UsageError } from '../failure.ts';
 import { withModel } from '../loading.ts';
+import { adaptersOf, loraOptions, loraUsage } from '../lora.ts';
 import { windowLoad, windowOptions, windowUsage } from '../window.ts';
 import { printStream } from './run.ts';
 
@@ -14,6 +15,7 @@ const usage = `floe chat MODEL.gguf [options]: a conversation, a line at a time
   --temperature T       0 is greedy; default 0.7
   --seed S              the same seed, the same answers
 ${windowUsage}
+${loraUsage}
 ${pagingUsage}
 
 Ctrl-C stops an answer, and leaves where there is none to stop. /clear starts again, /exit leaves.
@@ -31,6 +33,7 @@ export const chat: Command = {
       ...samplingOptions,
       ...pagingOptions,
       ...windowOptions,
+      ...loraOptions,
       system: { type: 'string' },
     });
     const sampling = samplingRequest(values);
@@ -38,7 +41,7 @@ export const chat: Command = {
     await withModel(
       positionals[0]!,
       context,
-      { quiet: false, load: { ...pagingLoad(values), ...windowLoad(values) } },
+      { quiet: false, load: { ...pagingLoad(values), ...windowLoad(values) }, adapters: adaptersOf(values) },
       async (model) => {
         if (!model.info.hasChatTemplate) {
           throw new UsageError('This model has no chat template.', 'Use `floe run --raw`, which goes on with a text.');

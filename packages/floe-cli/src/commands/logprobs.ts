@@ -3,6 +3,7 @@ import { pagingLoad, pagingOptions, pagingUsage } from '../budget.ts';
 import type { Command } from '../command.ts';
 import { UsageError } from '../failure.ts';
 import { withModel } from '../loading.ts';
+import { adaptersOf, loraOptions, loraUsage } from '../lora.ts';
 import { windowLoad, windowOptions, windowUsage } from '../window.ts';
 
 const usage = `floe logprobs MODEL.gguf --ids 1,2,3 [options]: what the model expects after each id, as JSON
@@ -11,6 +12,7 @@ const usage = `floe logprobs MODEL.gguf --ids 1,2,3 [options]: what the model ex
   --ids-file FILE       the same from a file: ids with commas or spaces between them, or a JSON array
   --top N               the N likeliest; default 20
 ${windowUsage}
+${loraUsage}
 ${pagingUsage}
 
 [{"position": 0, "top": [[id, logprob], …]}, …]: position i is the distribution of the id after ids 0…i, natural
@@ -30,6 +32,7 @@ export const logprobs: Command = {
       top: { type: 'string' },
       ...pagingOptions,
       ...windowOptions,
+      ...loraOptions,
       json: { type: 'boolean' }, // what it does anyway
     });
     const ids = await idsOf(values.ids, values['ids-file']);
@@ -37,7 +40,7 @@ export const logprobs: Command = {
     await withModel(
       positionals[0]!,
       context,
-      { quiet: true, load: { ...pagingLoad(values), ...windowLoad(values) } },
+      { quiet: true, load: { ...pagingLoad(values), ...windowLoad(values) }, adapters: adaptersOf(values) },
       async (model) => {
         const answer = await model.logprobs(ids, { top, signal: context.signal });
         context.terminal.out(`${JSON.stringify(answer.map(({ position, top }) => ({ position, top })))}\n`);

@@ -4,6 +4,7 @@ import { pagingLoad, pagingOptions, pagingUsage } from '../budget.ts';
 import type { Command, Context } from '../command.ts';
 import { UsageError } from '../failure.ts';
 import { StatusLine, withModel } from '../loading.ts';
+import { adaptersOf, loraOptions, loraUsage } from '../lora.ts';
 import { traceOption, traceUsage } from '../trace.ts';
 import { windowLoad, windowOptions, windowUsage } from '../window.ts';
 
@@ -14,6 +15,7 @@ const usage = `floe perplexity MODEL.gguf FILE [options]: how well a model expec
 
   --json                {"ppl", "n", "error", "window", "lossy"}: n is the number of tokens scored
 ${windowUsage}
+${loraUsage}
 ${pagingUsage}
 ${traceUsage}
 
@@ -34,6 +36,7 @@ export const perplexity: Command = {
     const { values, positionals } = parse('perplexity', args, ['MODEL.gguf', 'FILE'], {
       ...pagingOptions,
       ...windowOptions,
+      ...loraOptions,
       ...traceOption,
       json: { type: 'boolean' },
     });
@@ -41,6 +44,7 @@ export const perplexity: Command = {
     const loading = {
       quiet: values.json ?? false,
       load: { ...pagingLoad(values), ...windowLoad(values) },
+      adapters: adaptersOf(values),
       trace: values.trace,
     };
     const text = utf8(await readInput(file), file);

@@ -4,6 +4,7 @@ import { pagingLoad, pagingOptions, pagingUsage } from '../budget.ts';
 import type { Command, Terminal } from '../command.ts';
 import { UsageError } from '../failure.ts';
 import { withModel } from '../loading.ts';
+import { adaptersOf, loraOptions, loraUsage } from '../lora.ts';
 import { traceOption, traceUsage } from '../trace.ts';
 import { windowLoad, windowOptions, windowUsage } from '../window.ts';
 
@@ -17,6 +18,7 @@ const usage = `floe run MODEL.gguf -p PROMPT [options]: one answer, streamed to 
   --seed S              the same seed, the same answer
   --json                {"text", "ids", "finish_reason", "usage", "experts"} in the end, nothing before
 ${windowUsage}
+${loraUsage}
 ${pagingUsage}
 ${traceUsage}
 
@@ -34,6 +36,7 @@ export const run: Command = {
       ...samplingOptions,
       ...pagingOptions,
       ...windowOptions,
+      ...loraOptions,
       ...traceOption,
       prompt: { type: 'string', short: 'p' },
       system: { type: 'string' },
@@ -45,7 +48,12 @@ export const run: Command = {
     if (raw && system !== undefined) throw noSystem('--raw has no system message.');
     const request = { ...(json ? { temperature: 0 } : {}), ...samplingRequest(values), signal: context.signal };
 
-    const loading = { quiet: json, load: { ...pagingLoad(values), ...windowLoad(values) }, trace: values.trace };
+    const loading = {
+      quiet: json,
+      load: { ...pagingLoad(values), ...windowLoad(values) },
+      adapters: adaptersOf(values),
+      trace: values.trace,
+    };
     await withModel(positionals[0]!, context, loading, async (model) => {
       const isChat = !raw && model.info.hasChatTemplate;
       if (!isChat && system !== undefined) throw noSystem('This model has no chat template.');

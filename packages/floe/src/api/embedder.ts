@@ -1,5 +1,7 @@
 import { RequestError, throwIfAborted } from '../errors/index.ts';
 import type { Encoder } from '../generate/index.ts';
+import type { Host } from '../host/index.ts';
+import { LocalAdapters } from './adapters.ts';
 import { checkIds, onlyEmbeds } from './check.ts';
 import { dimensionsOf, responseOf, textsOf } from './embeddings.ts';
 import type { ModelParts } from './model.ts';
@@ -16,18 +18,29 @@ import type {
 
 /** What a model of texts' vectors is made of. */
 export type EmbedderParts = Pick<ModelParts, 'device' | 'placed' | 'tokenizer' | 'weights' | 'info'> & {
+  readonly host: Host;
   readonly encoder: Encoder;
 };
 
 /** A model in this thread that makes vectors of texts. What writes is refused, and says so. */
 export class LocalEmbedder implements Model {
   readonly info: ModelInfo;
+  readonly adapters: LocalAdapters;
   private readonly queue = new TurnQueue();
   private readonly life = new AbortController();
   private unloaded: Promise<void> | null = null;
 
   constructor(private readonly parts: EmbedderParts) {
     this.info = parts.info;
+    this.adapters = new LocalAdapters({
+      ...parts,
+      engine: parts.encoder,
+      alone: async (signal) => {
+        this.checkLoaded();
+        return this.queue.enter(signal);
+      },
+      signalOf: (call) => this.signalOf(call),
+    });
   }
 
   readonly embeddings = { create: (request: EmbeddingsRequest) => this.embed(request) };
@@ -87,7 +100,7 @@ export class LocalEmbedder implements Model {
     const texts = textsOf(request, tokenizer, nVocab);
     // All of them before the first is computed.
     for (const [i, ids] of texts.entries()) encoder.checkLength(ids.length, `input[${i}]`);
-    const signal = request.signal ? AbortSignal.any([request.signal, this.life.signal]) : this.life.signal;
+    const signal = this.signalOf(request);
     const leave = await this.queue.enter(signal);
     try {
       device.throwIfFailed();
@@ -98,6 +111,11 @@ export class LocalEmbedder implements Model {
     } finally {
       leave();
     }
+  }
+
+  /** Fires with the request's own signal, and when the model is unloaded. */
+  private signalOf({ signal }: { readonly signal?: AbortSignal }): AbortSignal {
+    return signal ? AbortSignal.any([signal, this.life.signal]) : this.life.signal;
   }
 
   /** A call that rejects; or, where it was to stream, is rejected when it is first read. */
@@ -111,6 +129,7 @@ export class LocalEmbedder implements Model {
   private async giveBack(): Promise<void> {
     const { encoder, device, weights } = this.parts;
     this.life.abort();
+    await this.adapters.idle();
     await this.queue.idle();
     try {
       await encoder.destroy();

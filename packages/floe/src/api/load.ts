@@ -133,7 +133,8 @@ async function makeReady(
   const template = ChatTemplate.of(tokenizer, host);
   const info = infoOf(opened, plan, context, template !== null, device, memory.notices);
   const common = { device, placed, tokenizer, weights, info };
-  if (engine instanceof Encoder) return { model: new LocalEmbedder({ ...common, encoder: engine }), experts: null };
+  if (engine instanceof Encoder)
+    return { model: new LocalEmbedder({ ...common, host, encoder: engine }), experts: null };
   if (placed.experts) engine.decoder.dropBelow = options.paging?.dropBelow ?? 0;
   const watch = placed.experts && new ExpertWatch(engine, placed.experts, host.clock, options.onExperts);
   if (options.onTrace) recordTrace(engine, info.name, options.onTrace);

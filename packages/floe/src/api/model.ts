@@ -12,6 +12,7 @@ import type { Host } from '../host/index.ts';
 import type { PlacedModel } from '../model/index.ts';
 import type { WeightSource } from '../store/index.ts';
 import { type ChatTemplate, endIds, type Tokenizer } from '../text/index.ts';
+import { LocalAdapters } from './adapters.ts';
 import { chatPrompt } from './chatPrompt.ts';
 import { checkIds, checkPrompt, invalid, maxTokensOf, onlyWrites, pickingOf, seedOf, stopsOf } from './check.ts';
 import { collectChat, collectText, streamOf } from './chunks.ts';
@@ -57,6 +58,7 @@ type Answer = AsyncGenerator<AnswerPart & { nPrompt: number }>;
 /** A model in this thread. In a page it lives in a worker, and `worker/client.ts` wears its face. */
 export class LocalModel implements Model {
   readonly info: ModelInfo;
+  readonly adapters: LocalAdapters;
   private readonly conversations: Conversations;
   private readonly own = new OwnAnswers();
   private readonly ends: ReadonlySet<number>;
@@ -69,6 +71,14 @@ export class LocalModel implements Model {
   constructor(private readonly parts: ModelParts) {
     this.info = parts.info;
     this.conversations = new Conversations(parts.engine);
+    this.adapters = new LocalAdapters({
+      ...parts,
+      alone: async (signal) => {
+        this.checkLoaded();
+        return this.conversations.alone(signal);
+      },
+      signalOf: (call) => this.signalOf(call),
+    });
     this.ends = endIds(parts.tokenizer.vocabulary);
     // What memory has room for comes while nobody asks for anything.
     void parts.placed.experts?.fillUp();
@@ -167,6 +177,7 @@ export class LocalModel implements Model {
     this.life.abort();
     // An answer whose reader has stopped reading hears no signal: it is ended where it stands.
     await Promise.allSettled([...this.running].map((answer) => answer.return(undefined)));
+    await this.adapters.idle();
     await this.conversations.drained();
     await this.remember();
     template?.dispose();

@@ -4,6 +4,7 @@ import type { LossyCost } from '../generate/index.ts';
 import type { KvFormatName } from '../kernels/index.ts';
 import type { GpuBudget, Overflow, Pooling } from '../model/index.ts';
 import type { BackgroundProgress as StoredProgress } from '../store/index.ts';
+import type { ModelAdapters } from './adapterTypes.ts';
 import type {
   ChatCompletion,
   ChatCompletionChunk,
@@ -12,10 +13,11 @@ import type {
   TextCompletionRequest,
 } from './completionTypes.ts';
 import type { EmbeddingsRequest, EmbeddingsResponse } from './embeddingTypes.ts';
+import type { FetchOptions } from './fetchOptions.ts';
 
 export type * from './completionTypes.ts';
 export type * from './embeddingTypes.ts';
-export type { LossyCost, StoredProgress };
+export type { FetchOptions, LossyCost, StoredProgress };
 
 /** Where an expert is at best: the index into this list is what a report holds. */
 export const EXPERT_PLACES = ['absent', 'stored', 'cached', 'resident'] as const;
@@ -34,19 +36,6 @@ export interface LoadProgress {
 export interface LoadNotice {
   readonly kind: 'no-ranges' | 'not-stored' | 'refetched' | 'resumed' | 'slow-storage' | 'paged' | 'few-slots';
   readonly message: string;
-}
-
-/** How an address is fetched. */
-export interface FetchOptions {
-  /**
-   * Sent with each request, for hosts that want a token: `{ Authorization: 'Bearer …' }`. Where the host leads on to
-   * another origin, `fetch` itself decides what goes there: `Authorization` does not.
-   */
-  readonly headers?: Readonly<Record<string, string>>;
-  /** Stands in for the platform's `fetch`. In a page it is called in the page's thread, and what it brings is passed on. */
-  readonly fetch?: (url: string, init?: RequestInit) => Promise<Response>;
-  /** Where addresses like `hf:owner/repo/file.gguf` lead, for mirrors; https://huggingface.co by itself. */
-  readonly hub?: string;
 }
 
 export interface LoadOptions extends FetchOptions {
@@ -158,7 +147,7 @@ export interface PositionLogprobs {
 
 /** Where the memory went, in bytes. */
 export interface MemoryReport {
-  /** On the GPU, by purpose: 'weights', 'experts', 'kv', 'activations', 'other'. */
+  /** On the GPU, by purpose: 'weights', 'experts', 'adapters', 'kv', 'activations', 'other'. */
   readonly gpuBytes: Readonly<Record<string, number>>;
   /** Of the GGUF file's tensors. */
   readonly fileTensorBytes: number;
@@ -237,6 +226,8 @@ export interface Model extends AsyncDisposable {
      */
     create(request: EmbeddingsRequest): Promise<EmbeddingsResponse>;
   };
+  /** LoRA adapters, applied, weighed and removed while it stays loaded. */
+  readonly adapters: ModelAdapters;
   tokenize(text: string, options?: TokenizeOptions): Promise<number[]>;
   detokenize(ids: readonly number[]): Promise<string>;
   /**

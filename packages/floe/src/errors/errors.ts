@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'model/unsupported-architecture'
   | 'model/missing-tensor'
   | 'model/shape'
+  | 'model/adapter'
   | 'text/vocabulary'
   | 'text/pre-tokenizer'
   | 'text/template'

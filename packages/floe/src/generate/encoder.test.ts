@@ -2,8 +2,10 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { addAdapters } from '@floe/testkit/floeAnswers';
 import { testGpu } from '@floe/testkit/nodeGpu';
 import { openOracle } from '@floe/testkit/oracle';
+import { mergedModel, randomAdapter } from '@floe/testkit/randomAdapter';
 import { type RandomModelOptions, randomModel } from '@floe/testkit/randomModel';
 import { readmePath, readmeWith } from '@floe/testkit/readme';
 import { seeded } from '@floe/testkit/seeded';
@@ -84,15 +86,19 @@ const cases: readonly EncoderCase[] = [
 const fileOf = (options: Omit<RandomModelOptions, 'type'>, pooling: PoolingName, type: 'F32' | 'Q8_0' = 'F32') =>
   randomModel({ ...options, type, metadata: { pooling_type: POOLINGS[pooling] } });
 
+async function encoderOf(bytes: Uint8Array, chunkTokens?: number) {
+  const read = async (offset: number, length: number) => bytes.subarray(offset, offset + length);
+  const plan = planModel(await readGguf({ sizeBytes: bytes.length, read }));
+  const placed = await placeModel(device, plan, { read: (record) => packRecord(record, read) });
+  return { placed, encoder: new Encoder(device, placed, plan.shape.nCtxTrain, chunkTokens) };
+}
+
 async function floeVectors(
   bytes: Uint8Array,
   ids: readonly (readonly number[])[],
   chunkTokens?: number,
 ): Promise<Float32Array[]> {
-  const read = async (offset: number, length: number) => bytes.subarray(offset, offset + length);
-  const plan = planModel(await readGguf({ sizeBytes: bytes.length, read }));
-  const placed = await placeModel(device, plan, { read: (record) => packRecord(record, read) });
-  const encoder = new Encoder(device, placed, plan.shape.nCtxTrain, chunkTokens);
+  const { encoder } = await encoderOf(bytes, chunkTokens);
   const vectors: Float32Array[] = [];
   for (const text of ids) vectors.push(await encoder.embed(text, () => {}));
   await encoder.destroy();
@@ -143,6 +149,27 @@ describe.each(cases)('$name makes the vectors that llama.cpp does', ({ name, opt
       expect(cosine(vector, theirs[i]!), `text ${i}`).toBeGreaterThanOrEqual(0.999);
     passed.Q8_0.add(name);
   });
+});
+
+it('an adapter turns vectors as its products, put into the weights, do; removed, they are what they were', async () => {
+  const options = { ...cases[0]!.options, type: 'F32', metadata: { pooling_type: POOLINGS.cls } } as const;
+  const lora = { seed: 3, rank: 4, alpha: 4 };
+  const text = textsIn()[1]!;
+  const [plain] = await floeVectors(randomModel(options), [text]);
+  const [merged] = await floeVectors(mergedModel(options, lora), [text]);
+  const { encoder, placed } = await encoderOf(randomModel(options));
+  const made = [await encoder.embed(text, () => {})];
+  const [adapter] = await addAdapters(device, placed, 'bert', [{ bytes: randomAdapter(options, lora), scale: 1 }]);
+  await encoder.adaptersChanged();
+  made.push(await encoder.embed(text, () => {}));
+  placed.adapters.remove(adapter!);
+  await encoder.adaptersChanged();
+  made.push(await encoder.embed(text, () => {}));
+  await encoder.destroy();
+  expect(made[0]).toEqual(plain);
+  expect(cosine(made[1]!, merged!)).toBeGreaterThan(0.99999);
+  expect(cosine(made[1]!, plain!)).toBeLessThan(0.99);
+  expect(made[2]).toEqual(plain);
 });
 
 it('refuses a text longer than the model sees, and takes one as long', async () => {

@@ -114,10 +114,15 @@ export class Encoder {
     return unitVector(await pooled(this.pooling, { nRows: ids.length, dim, stride: this.rowBytes / 4, readRows }));
   }
 
+  /** The model's adapters came, went, or weigh something else: what was recorded is of another model. */
+  async adaptersChanged(): Promise<void> {
+    await this.forget();
+    this.s.adapters.fit(this.model.adapters);
+  }
+
   /** Waits for what is still being compiled, and gives everything back. */
   async destroy(): Promise<void> {
-    const programs = await Promise.allSettled(this.kept.values());
-    for (const program of programs) if (program.status === 'fulfilled') program.value.graph.destroy();
+    await this.forget();
     this.readback.destroy();
     this.s.destroy();
     this.kv.destroy();
@@ -125,6 +130,12 @@ export class Encoder {
 
   private get text(): BufferView {
     return this.s.text!;
+  }
+
+  private async forget(): Promise<void> {
+    const programs = await Promise.allSettled(this.kept.values());
+    for (const program of programs) if (program.status === 'fulfilled') program.value.graph.destroy();
+    this.kept.clear();
   }
 
   private async run(chunks: readonly Chunk[], onUnit: () => void): Promise<void> {

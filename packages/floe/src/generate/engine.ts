@@ -92,6 +92,16 @@ export class Engine {
     await Promise.all([this.steps.warmUp(), this.prompts.warmUp()]);
   }
 
+  /**
+   * The model's adapters came, went, or weigh something else. What conversations hold was computed by another model: none may be
+   * open that goes on.
+   */
+  async adaptersChanged(): Promise<void> {
+    await this.scheduler.idle();
+    await this.steps.adaptersChanged();
+    await this.prompts.adaptersChanged();
+  }
+
   /** Waits for what is under way or still being compiled, and gives everything back. */
   async destroy(): Promise<void> {
     await this.scheduler.idle();

@@ -25,6 +25,12 @@ export class KeptGraphs {
     return program;
   }
 
+  /** Forgets them: they are recorded again when they are wanted. None may be under way. */
+  async forget(): Promise<void> {
+    await this.destroy();
+    this.kept.clear();
+  }
+
   /** Waits for what is still being compiled, and gives everything back. */
   async destroy(): Promise<void> {
     const programs = await Promise.allSettled(this.kept.values());

@@ -1,6 +1,7 @@
 /** What tests of paging share: small models, and answers to a prompt under any placement and schedule. */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { addAdapters, type GivenAdapter } from '@floe/testkit/floeAnswers';
 import { type RandomModelOptions, randomModel } from '@floe/testkit/randomModel';
 import { seeded } from '@floe/testkit/seeded';
 import { ExpertsError, orAborted } from '../errors/index.ts';
@@ -28,6 +29,7 @@ export interface Setting {
   readonly prefetch?: boolean;
   readonly dropBelow?: number;
   readonly poolBytes?: number;
+  readonly adapters?: { readonly architecture: string; readonly given: readonly GivenAdapter[] };
   readonly prompt?: readonly number[];
   readonly nDecoded?: number;
 }
@@ -53,6 +55,10 @@ export async function answer(bytes: Uint8Array, setting: Setting, options: Devic
   });
   await placed.experts!.fillMemory(new AbortController().signal);
   const engine = new Engine(device, placed, CONTEXT, systemClock, setting.schedule, setting.prefetch ?? false);
+  if (setting.adapters) {
+    await addAdapters(device, placed, setting.adapters.architecture, setting.adapters.given);
+    await engine.adaptersChanged();
+  }
   const conversation = engine.open();
   engine.decoder.dropBelow = setting.dropBelow ?? 0;
   const { prompt = PROMPT, nDecoded = 12 } = setting;

@@ -101,6 +101,12 @@ export class Prompts {
     return rows;
   }
 
+  /** The model's adapters are others: what was recorded is of another model. */
+  async adaptersChanged(): Promise<void> {
+    await this.graphs.forget();
+    this.s.adapters.fit(this.parts.model.adapters);
+  }
+
   async destroy(): Promise<void> {
     await this.graphs.destroy();
     this.runner.destroy();

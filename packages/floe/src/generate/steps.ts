@@ -98,6 +98,12 @@ export class Steps {
     return this.cannotMiss ? this.submitWhole(rows) : this.begin(rows);
   }
 
+  /** The model's adapters are others: what was recorded is of another model. */
+  async adaptersChanged(): Promise<void> {
+    await this.graphs.forget();
+    this.s.adapters.fit(this.parts.model.adapters);
+  }
+
   async destroy(): Promise<void> {
     await this.running;
     await this.graphs.destroy();

@@ -1,7 +1,7 @@
 import { GpuError, InternalError } from '../errors/index.ts';
 
 /** What a buffer is for; the account and the memory report are by it. */
-export type BufferPurpose = 'weights' | 'experts' | 'kv' | 'activations' | 'other';
+export type BufferPurpose = 'weights' | 'experts' | 'adapters' | 'kv' | 'activations' | 'other';
 
 /** A range of a GPU buffer, as a kernel binds it. Offsets are multiples of 256. */
 export interface BufferView {
@@ -77,7 +77,7 @@ export class BufferAccount {
 
   /** Live bytes by purpose. */
   bytes(): Record<BufferPurpose, number> {
-    const sum: Record<BufferPurpose, number> = { weights: 0, experts: 0, kv: 0, activations: 0, other: 0 };
+    const sum: Record<BufferPurpose, number> = { weights: 0, experts: 0, adapters: 0, kv: 0, activations: 0, other: 0 };
     for (const [buffer, purpose] of this.live) sum[purpose] += buffer.size;
     return sum;
   }

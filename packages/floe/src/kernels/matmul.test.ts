@@ -2,7 +2,7 @@ import { encode } from '@floe/testkit/encode';
 import { nmse } from '@floe/testkit/expectNear';
 import { seeded } from '@floe/testkit/seeded';
 import { describe, expect, it } from 'vitest';
-import { type Device, whole } from '../gpu/index.ts';
+import { type Device, type Recorder, whole } from '../gpu/index.ts';
 import { formatByName, formats, rowStride } from '../quant/index.ts';
 import { groupByExpert } from './groupByExpert.ts';
 import { gegluReference, matmulReference, swigluReference } from './matmul.reference.ts';
@@ -83,6 +83,35 @@ describe.each(families)('matmul, %s', (family) => {
     const gateUp = matmulReference(x, formatByName('Q8_0').dequantize(bytes, 2 * N * K), T, 2 * N, K);
     const [run] = await multiply(device, 'geglu', 'Q8_0', bytes, x, { T, N: 2 * N, K });
     expect(nmse(run!, gegluReference(gateUp, T, N))).toBeLessThan(NMSE);
+  });
+
+  it('add takes what y holds, plus a scale times the product, at an offset of its row', async () => {
+    const device = await testDevice({ family });
+    const [T, N, K, yStride, yOffset, scale] = [3, 7, 32, 96, 5, -0.75];
+    const weights = random.normals(N * K);
+    const x = random.normals(T * K);
+    const held = random.normals(T * yStride);
+    const expected = Float64Array.from(held);
+    matmulReference(x, weights, T, N, K).forEach((value, i) => {
+      expected[Math.floor(i / N) * yStride + yOffset + (i % N)]! += scale * value;
+    });
+    const w = uploadMatrix(device, 'F32', encode('F32', weights), N, K);
+    const y = upload(device, held);
+    const args = {
+      x: upload(device, paddedRows(x, K)),
+      w,
+      y,
+      nTokens: T,
+      output: 'add',
+      scale,
+      yStride,
+      yOffset,
+    } as const;
+    const restore = () => device.write(y.buffer, 0, new Uint8Array(held.buffer));
+    const record = (rec: Recorder) => matmul(rec, { ...args, stage: 0 });
+    for (const run of await runThrice(device, record, y, T * yStride, restore)) {
+      expect(nmse(run, expected)).toBeLessThan(NMSE);
+    }
   });
 
   it('a row does not depend, bit for bit, on the other rows of the step', async () => {

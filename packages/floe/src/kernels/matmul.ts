@@ -13,7 +13,7 @@ import { type FormatName, GROUP_ELEMENTS, rowStride } from '../quant/index.ts';
 import { lanesPart, setsPerWorkgroup } from './lanes.ts';
 import { type DenseMatrix, type ExpertMatrix, type Matrix, unpackParts } from './matrix.ts';
 
-/** What becomes of W · x: stored, added to y, or taken as gate stacked over up (then y has half the rows of W). */
+/** What becomes of W · x: stored, added to y with a scale, or taken as gate stacked over up (then y has half the rows of W). */
 export type MatmulOutput = 'store' | 'add' | 'swiglu' | 'geglu';
 
 const outputParts: Readonly<Record<MatmulOutput, ShaderPart>> = {
@@ -37,6 +37,8 @@ export interface MatmulArgs {
   readonly yStride?: number;
   /** Where in its row y begins, in values. */
   readonly yOffset?: number;
+  /** Of what is added, with 'add'; default 1. */
+  readonly scale?: number;
   readonly stage: number;
 }
 
@@ -59,6 +61,7 @@ export function matmul(rec: Recorder, args: MatmulArgs): void {
       firstRow: args.firstRow ?? 0,
       yStride: args.yStride ?? rowStride(nOutputs(w, output)),
       yOffset,
+      scale: args.scale,
       stage: args.stage,
       route: { nExperts: 1, pairsPerX: 1, slotBytes: 0, firstSlot: 0, nSlots: 1 },
     });
@@ -106,7 +109,11 @@ export interface ExpertMatmulArgs {
   readonly nTokens: number;
   /** True where the experts of a token read the same row of x (gate and up), false for one row each (down). */
   readonly sharedInput: boolean;
-  readonly output?: Exclude<MatmulOutput, 'add'>;
+  readonly output?: MatmulOutput;
+  /** As in `MatmulArgs`. */
+  readonly yStride?: number;
+  readonly yOffset?: number;
+  readonly scale?: number;
   readonly stage: number;
 }
 
@@ -137,8 +144,9 @@ export function expertMatmul(rec: Recorder, args: ExpertMatmulArgs): void {
         ...grouped,
       },
       firstRow: 0,
-      yStride: undefined,
-      yOffset: 0,
+      yStride: args.yStride,
+      yOffset: args.yOffset ?? 0,
+      scale: args.scale,
       stage: args.stage,
       route: {
         nExperts: route.nExperts,
@@ -217,6 +225,7 @@ interface Recording {
   readonly firstRow: number;
   readonly yStride: number | undefined;
   readonly yOffset: number;
+  readonly scale: number | undefined;
   readonly stage: number;
   readonly route: { nExperts: number; pairsPerX: number; slotBytes: number; firstSlot: number; nSlots: number };
 }
@@ -240,6 +249,7 @@ function record(rec: Recorder, shape: MatmulShape, r: Recording): void {
     slotStride: route.slotBytes / 16,
     firstSlot: route.firstSlot,
     nSlots: route.nSlots,
+    scale: r.scale ?? 1,
     stage: r.stage,
   };
   const parts = { unpack: unpackParts[w.format], columns: r.columns, output: outputParts[r.output] };

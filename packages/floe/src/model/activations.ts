@@ -1,18 +1,10 @@
 import { BINDING_ALIGNMENT, type BufferView, type Device, roundUp, whole } from '../gpu/index.ts';
-import { NO_FAULT, partialBytes, type Route, type SinkWindow, type SortedRoute } from '../kernels/index.ts';
+import { NO_FAULT, partialBytes, type Route, type SortedRoute } from '../kernels/index.ts';
 import { rowStride } from '../quant/index.ts';
+import { AdapterBuffers } from './adapterBuffers.ts';
 import type { ModelDescription, ModelShape } from './architecture.ts';
 import type { ModelPlan } from './plan.ts';
-
-/** How many rows each buffer has. They are of the model and its context, never of a memory budget. */
-export interface StepSizes {
-  /** Tokens of a prompt that go through attention and the dense MLP together. */
-  readonly chunkTokens: number;
-  /** Tokens of a prompt whose experts are run together; whole chunks. */
-  readonly spanTokens: number;
-  readonly logitRows: number;
-  readonly window: SinkWindow;
-}
+import type { StepSizes } from './stepSizes.ts';
 
 /** Every buffer between a step's input and its logits, for at most `chunkTokens` tokens. Made once. */
 export interface Activations {
@@ -51,6 +43,7 @@ export interface Activations {
   readonly fault: BufferView;
   /** Null where the model has no experts. */
   readonly experts: ExpertActivations | null;
+  readonly adapters: AdapterBuffers;
   destroy(): void;
 }
 
@@ -175,6 +168,7 @@ function qkvDim({ nHeads, nKvHeads, headDim, valueDim }: ModelShape): number {
 export function makeActivations(device: Device, plan: ModelPlan, sizes: StepSizes): Activations {
   const made = makeBuffers(device, activationBytes(plan, sizes));
   const view = (name: string) => made.get(name)!;
+  const adapters = new AdapterBuffers(device, plan, sizes);
   const optional = (name: string) => made.get(name) ?? null;
   device.write(view('fault').buffer, 0, new Uint8Array(new Uint32Array([NO_FAULT]).buffer));
   return {
@@ -208,7 +202,9 @@ export function makeActivations(device: Device, plan: ModelPlan, sizes: StepSize
     logits: view('logits'),
     fault: view('fault'),
     experts: plan.shape.nRoutedLayers === 0 ? null : expertActivations(plan, view, optional('expertGateUp')),
+    adapters,
     destroy: () => {
+      adapters.destroy();
       for (const { buffer } of made.values()) device.buffers.destroy(buffer);
     },
   };

@@ -4,17 +4,17 @@ import {
   addBias,
   attention,
   clampTo,
-  type DenseMatrix,
   denseStage,
   groupNorm,
   latentHeads,
   latentKeys,
-  matmul,
   ropeAppend,
 } from '../kernels/index.ts';
 import { layerWindow } from '../kv/index.ts';
 import { rowStride } from '../quant/index.ts';
+import { linear } from './linear.ts';
 import { normed } from './norm.ts';
+import type { PlacedMatrix } from './placeLayer.ts';
 import { type LayerStep, staged } from './step.ts';
 import { addToStream } from './stream.ts';
 import type { Heads, Latent } from './weights.ts';
@@ -70,18 +70,15 @@ function common({ model, layer, kv, s, nTokens, routedLayer }: LayerStep) {
 }
 
 /** qkv[T, q | k | v] of x, biased, cut and normed as the model has it. */
-function makeHeads(
-  { rec, model, s, nTokens, routedLayer }: LayerStep,
-  x: BufferView,
-  w: Heads<readonly DenseMatrix[], BufferView>,
-): void {
+function makeHeads(step: LayerStep, x: BufferView, w: Heads<readonly PlacedMatrix[], BufferView>): void {
+  const { rec, model, s, nTokens, routedLayer } = step;
   const { shape, description } = model.plan;
   const { nHeads, nKvHeads, headDim, valueDim, normEps: eps } = shape;
   const { clamp, qkNorm } = description.attention;
   const stage = denseStage(routedLayer);
   let yOffset = 0;
   for (const part of w.qkv) {
-    matmul(rec, { x, w: part, y: s.qkv, nTokens, yStride: s.qkvStride, yOffset, stage }); // [T, q | k | v]
+    linear(staged(step), { x, w: part, y: s.qkv, yStride: s.qkvStride, yOffset }); // [T, q | k | v]
     yOffset += part.nRows;
   }
   const dim = (nHeads + nKvHeads) * headDim + nKvHeads * valueDim;
@@ -100,36 +97,34 @@ function makeHeads(
 }
 
 /** The same of latent vectors (DeepSeek-V2, section 2.1), keys and values written out for each head. */
-function makeLatent(
-  { rec, model, s, nTokens, routedLayer }: LayerStep,
-  x: BufferView,
-  w: Latent<DenseMatrix, BufferView>,
-): void {
+function makeLatent(step: LayerStep, x: BufferView, w: Latent<PlacedMatrix, BufferView>): void {
+  const { rec, model, s, nTokens, routedLayer } = step;
   const { shape, description } = model.plan;
   const { nHeads, ropeDim, valueDim, normEps: eps } = shape;
   const { rank, plainDim } = description.attention.latent!;
   const buffers = s.latent!;
   const stage = denseStage(routedLayer);
   const at = { nTokens, stage };
+  const here = staged(step);
   const normed = (y: BufferView, weight: BufferView, groupDim: number) =>
     groupNorm(rec, { ...at, y, weight, nGroups: 1, groupDim, stride: rowStride(groupDim), offset: 0, eps });
   if (w.queryLatent) {
-    matmul(rec, { ...at, x, w: w.queryLatent.down, y: buffers.query }); // [T, queryRank]
+    linear(here, { x, w: w.queryLatent.down, y: buffers.query }); // [T, queryRank]
     normed(buffers.query, w.queryLatent.norm, w.queryLatent.down.nRows);
   }
-  matmul(rec, { ...at, x: w.queryLatent ? buffers.query : x, w: w.q, y: buffers.heads }); // [T, nHeads, headDim]
-  matmul(rec, { ...at, x, w: w.down, y: buffers.vector }); // [T, rank]
+  linear(here, { x: w.queryLatent ? buffers.query : x, w: w.q, y: buffers.heads }); // [T, nHeads, headDim]
+  linear(here, { x, w: w.down, y: buffers.vector }); // [T, rank]
   normed(buffers.vector, w.norm, rank);
-  matmul(rec, { ...at, x, w: w.rope, y: buffers.rope }); // [T, ropeDim]
+  linear(here, { x, w: w.rope, y: buffers.rope }); // [T, ropeDim]
   const both = plainDim + valueDim;
   const joined = { stride: rowStride(nHeads * both), headStride: both };
   let keys = { view: buffers.keys, ...joined };
   let values = { view: buffers.keys, ...joined, offset: plainDim };
   if (w.up.kind === 'joined') {
-    matmul(rec, { ...at, x: buffers.vector, w: w.up.keysValues, y: buffers.keys }); // [T, nHeads, key | value]
+    linear(here, { x: buffers.vector, w: w.up.keysValues, y: buffers.keys }); // [T, nHeads, key | value]
   } else {
     latentKeys(rec, { ...at, latent: buffers.vector, w: w.up.keys, y: buffers.keys, nHeads }); // [T, nHeads, plainDim]
-    matmul(rec, { ...at, x: buffers.vector, w: w.up.values, y: buffers.values }); // [T, nHeads, valueDim]
+    linear(here, { x: buffers.vector, w: w.up.values, y: buffers.values }); // [T, nHeads, valueDim]
     keys = { view: buffers.keys, stride: rowStride(nHeads * plainDim), headStride: plainDim };
     values = { view: buffers.values, stride: rowStride(nHeads * valueDim), headStride: valueDim, offset: 0 };
   }

@@ -1,7 +1,8 @@
 /** One layer's walk over its kernels. Which of these parts it has, its weights say: none of them asks for a name. */
 import type { BufferView } from '../gpu/index.ts';
-import { addBias, gelu, matmul } from '../kernels/index.ts';
+import { addBias, gelu } from '../kernels/index.ts';
 import { attend } from './attend.ts';
+import { gatedLinear, linear } from './linear.ts';
 import { norm, normed } from './norm.ts';
 import { routeTokens } from './router.ts';
 import { type LayerStep, type Routing, staged } from './step.ts';
@@ -42,17 +43,17 @@ export function feedForward(step: LayerStep): void {
 function mlp(step: LayerStep, h: BufferView): void {
   const { rec, w, s, nTokens } = step;
   const { up, down, gate } = w.mlp!;
-  const { stage } = staged(step);
+  const here = staged(step);
   const { activation, dim } = w.description.mlp!;
-  const at = { y: s.ff, nTokens, stage };
   if (activation === 'gelu') {
-    matmul(rec, { ...at, x: h, w: up.weight }); // [T, ffDim]
-    if (up.bias) addBias(rec, { values: up.bias, rowDim: dim }, { ...at, dim });
-    gelu(rec, { ...at, dim });
+    const at = { y: s.ff, nTokens, dim, stage: here.stage };
+    linear(here, { x: h, w: up.weight, y: s.ff }); // [T, ffDim]
+    if (up.bias) addBias(rec, { values: up.bias, rowDim: dim }, at);
+    gelu(rec, at);
   } else {
-    matmul(rec, { ...at, x: h, w: up.weight, output: activation }); // [T, ffDim]
+    gatedLinear(here, { x: h, w: up.weight, y: s.ff, activation }); // [T, ffDim]
   }
-  if (gate) matmul(rec, { x: h, w: gate, y: s.mlpGate!, nTokens, stage }); // [T, 1]
+  if (gate) linear(here, { x: h, w: gate, y: s.mlpGate! }); // [T, 1]
   const gated = gate && s.mlpGate;
   addToStream(step, s.ff, down, { after: w.afterFeedForward, sum: w.feedForwardSum, gate: gated }); // [T, modelDim]
 }

@@ -3,11 +3,12 @@ import { ExpertsError, RequestError } from '../errors/index.ts';
 import type { SlotClass } from '../experts/index.ts';
 import { kvBytes } from '../kv/index.ts';
 import { rowStride } from '../quant/index.ts';
-import { activationBytes, type StepSizes } from './activations.ts';
+import { activationBytes } from './activations.ts';
 import { type ContextPlan, contextPlan, kvShape, kvWindow } from './context.ts';
 import { type ModelPlan, routedLayers } from './plan.ts';
 import { isExpertRecord } from './records.ts';
 import { stepActivationBytes } from './stepActivations.ts';
+import type { StepSizes } from './stepSizes.ts';
 
 /** Tokens of a prompt that go through the layers together. */
 const CHUNK_TOKENS = 128;

@@ -51,7 +51,7 @@ export function recordText(
     feedForward(step);
     return { keys, queries, end: rec.nRecorded };
   });
-  const output = normed({ rec, model, nTokens, stage: denseStage(0) }, s.x, model.outputNorm, s.h); // [T, modelDim]
+  const output = normed({ rec, model, s, nTokens, stage: denseStage(0) }, s.x, model.outputNorm, s.h); // [T, modelDim]
   const last = { ...layers.at(-1)!, end: rec.nRecorded };
   return { input, layers: [...layers.slice(0, -1), last], output };
 }

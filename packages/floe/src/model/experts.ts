@@ -1,24 +1,12 @@
 /** A layer's experts: what each chosen one says, and what is added of it. */
-import type { BufferView, Recorder } from '../gpu/index.ts';
-import { activateExperts, combine, denseStage, expertMatmul, type Route } from '../kernels/index.ts';
-import type { Activations } from './activations.ts';
+import type { BufferView } from '../gpu/index.ts';
+import { activateExperts, combine, denseStage } from '../kernels/index.ts';
+import { expertLinear, findPresent, gatedExpertLinear } from './linear.ts';
 import { norm } from './norm.ts';
-import type { PlacedModel } from './place.ts';
-import type { PlacedLayer } from './placeLayer.ts';
 import { routedLayers } from './plan.ts';
 import { routeTokens } from './router.ts';
-import type { LayerStep } from './step.ts';
+import type { ExpertStep, LayerStep } from './step.ts';
 import type { StepRouting } from './stepActivations.ts';
-
-export interface ExpertStep {
-  readonly rec: Recorder;
-  readonly model: PlacedModel;
-  readonly s: Activations;
-  readonly w: PlacedLayer;
-  readonly route: Route;
-  readonly nTokens: number;
-  readonly stage: number;
-}
 
 /** Of each token, what each of its experts says, by rank: those whose slot is known, the others are left as they were. */
 export function multiplyExperts(step: ExpertStep & { readonly expertIn: BufferView }): void {
@@ -27,16 +15,17 @@ export function multiplyExperts(step: ExpertStep & { readonly expertIn: BufferVi
   const { expertGateUp, expertH, expertOut } = s.experts!.span;
   const { activation } = w.description.experts!;
   const at = { route, nTokens, stage };
-  const first = { ...at, x: expertIn, w: gateUp, sharedInput: true };
+  const first = { x: expertIn, w: gateUp, sharedInput: true };
+  findPresent(step);
   if (activation !== 'swigluClamped') {
-    expertMatmul(rec, { ...first, y: expertH, output: activation }); // [T · k, expertDim]
+    gatedExpertLinear(step, { ...first, y: expertH, activation }); // [T · k, expertDim]
   } else {
     const { expertDim } = model.plan.shape;
     const [gateBias, upBias] = [biases!.gate, biases!.up];
-    expertMatmul(rec, { ...first, y: expertGateUp! }); // [T · k, gate | up]
+    expertLinear(step, { ...first, y: expertGateUp! }); // [T · k, gate | up]
     activateExperts(rec, { ...at, gateUp: expertGateUp!, gateBias, upBias, y: expertH, expertDim }); // [T · k, expertDim]
   }
-  expertMatmul(rec, { ...at, x: expertH, w: down, y: expertOut, sharedInput: false }); // [T · k, modelDim]
+  expertLinear(step, { x: expertH, w: down, y: expertOut, sharedInput: false }); // [T · k, modelDim]
 }
 
 /** x += residualScale · Σ weight · expert. */

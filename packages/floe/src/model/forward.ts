@@ -1,11 +1,12 @@
 /** The forward pass, top to bottom: what a step dispatches, in order. T is the number of tokens of the step. */
 import type { BufferView, Recorder } from '../gpu/index.ts';
-import { denseStage, expertStage, groupByExpert, lookup, matmul, scaleBy, softCap } from '../kernels/index.ts';
+import { denseStage, expertStage, groupByExpert, lookup, scaleBy, softCap } from '../kernels/index.ts';
 import type { KvPool } from '../kv/index.ts';
 import type { Activations } from './activations.ts';
 import { chooseExperts, restOfLayer } from './block.ts';
 import { combineExperts, guessRoutes, multiplyExperts } from './experts.ts';
 import { recordInput } from './input.ts';
+import { linear } from './linear.ts';
 import { normed } from './norm.ts';
 import type { PlacedModel } from './place.ts';
 import { routedLayers } from './plan.ts';
@@ -122,8 +123,9 @@ export function recordSpan(rec: Recorder, model: PlacedModel, s: Activations, nT
 export function recordHead(rec: Recorder, model: PlacedModel, s: Activations, x: BufferView, nRows: number): void {
   // Behind the last layer's experts: its stage is that of a layer more.
   const stage = denseStage(model.plan.shape.nRoutedLayers);
-  const rows = normed({ rec, model, nTokens: nRows, stage }, x, model.outputNorm, s.h); // [nRows, modelDim]
-  matmul(rec, { x: rows, w: model.output, y: s.logits, nTokens: nRows, stage }); // [nRows, nVocab]
+  const step = { rec, model, s, nTokens: nRows, stage };
+  const rows = normed(step, x, model.outputNorm, s.h); // [nRows, modelDim]
+  linear(step, { x: rows, w: model.output, y: s.logits }); // [nRows, nVocab]
   const { nVocab, description } = model.plan;
   const { logitScale, logitSoftCap } = description;
   const at = { y: s.logits, nTokens: nRows, dim: nVocab, stage };

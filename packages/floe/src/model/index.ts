@@ -1,4 +1,6 @@
-export { type Activations, activationBytes, makeActivations, type StepSizes } from './activations.ts';
+export { type Activations, activationBytes, makeActivations } from './activations.ts';
+export { type AdapterPlan, planAdapter } from './adapterPlan.ts';
+export { AdapterSet, type PlacedAdapter, placeAdapter } from './adapters.ts';
 export type { Architecture, ModelDescription, ModelShape, Pooling } from './architecture.ts';
 export { expertSizes, type GpuBudget, type MemoryPlan, planMemory, stepSizes } from './budget.ts';
 export { type ContextPlan, contextPlan, DEFAULT_SINKS, kvShape, kvWindow, type Overflow } from './context.ts';
@@ -27,3 +29,4 @@ export {
   type StepRouting,
   stepActivationBytes,
 } from './stepActivations.ts';
+export type { StepSizes } from './stepSizes.ts';

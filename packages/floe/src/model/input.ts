@@ -1,6 +1,7 @@
 import type { Recorder } from '../gpu/index.ts';
 import { addBias, addBranch, denseStage, embed } from '../kernels/index.ts';
 import type { Activations } from './activations.ts';
+import { addEmbeddings } from './linear.ts';
 import { norm } from './norm.ts';
 import type { PlacedModel } from './place.ts';
 
@@ -13,10 +14,11 @@ export function recordInput(rec: Recorder, model: PlacedModel, s: Activations, n
   // A norm reads and writes different buffers.
   const x = sum ? s.branch! : s.x;
   embed(rec, { tokens: s.tokens, w: model.tokenEmbd, x, nTokens, scale: description.embeddingScale }); // [T, modelDim]
+  addEmbeddings({ rec, model, s, ...at }, x, description.embeddingScale);
   if (positions) {
     embed(rec, { tokens: s.positions!, w: positions, x: s.h, nTokens }); // [T, modelDim]
     addBranch(rec, { ...at, branch: s.h, x, modelDim, scale: 1, gate: null });
   }
   if (types) addBias(rec, { values: types, rowDim: modelDim }, { ...at, y: x, dim: modelDim });
-  if (sum) norm({ rec, model, ...at }, x, sum, s.x); // [T, modelDim]
+  if (sum) norm({ rec, model, s, ...at }, x, sum, s.x); // [T, modelDim]
 }

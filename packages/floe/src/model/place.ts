@@ -1,11 +1,11 @@
 import { throwIfAborted } from '../errors/index.ts';
 import { type CachePolicy, ExpertCache, ExpertSlots, type SlotClass } from '../experts/index.ts';
 import type { BufferView, Device } from '../gpu/index.ts';
-import type { DenseMatrix } from '../kernels/index.ts';
 import type { RecordPlan, Urgency } from '../store/index.ts';
+import { AdapterSet } from './adapters.ts';
 import { isGated } from './architecture.ts';
 import { expertSizes } from './budget.ts';
-import { type PlacedLayer, placeLayer, requireF32, Views } from './placeLayer.ts';
+import { type PlacedLayer, type PlacedMatrix, placeLayer, requireF32, Views } from './placeLayer.ts';
 import { mostBytes, placeRecord } from './placeRecord.ts';
 import { type ModelPlan, routedLayers } from './plan.ts';
 import type { LayerPlan } from './planLayer.ts';
@@ -16,15 +16,17 @@ import type { Input, Norm } from './weights.ts';
 /** A model whose weights are on the GPU. */
 export interface PlacedModel {
   readonly plan: ModelPlan;
-  readonly tokenEmbd: DenseMatrix;
+  readonly tokenEmbd: PlacedMatrix;
   readonly layers: readonly PlacedLayer[];
-  readonly input: Input<DenseMatrix, BufferView>;
+  readonly input: Input<PlacedMatrix, BufferView>;
   readonly outputNorm: Norm<BufferView> | null;
-  readonly output: DenseMatrix;
+  readonly output: PlacedMatrix;
   readonly slots: ExpertSlots | null;
   /** Who sees that experts are there when they are wanted; null where the model has none. */
   readonly experts: ExpertCache | null;
   readonly ropeDivisors: RopeDivisors;
+  /** What is added to the products of its matrices; at first nothing. */
+  readonly adapters: AdapterSet;
 }
 
 /** Where records come from: the store, or a file read in place. */
@@ -56,7 +58,7 @@ export async function placeModel(
   records: RecordReader,
   options: PlaceOptions = {},
 ): Promise<PlacedModel> {
-  const placed = new Map<RecordPlan, readonly DenseMatrix[]>();
+  const placed = new Map<RecordPlan, readonly PlacedMatrix[]>();
   const gateOverUp = new Set(
     plan.layers.flatMap(({ description, mlp }) => (isGated(description) ? mlp!.up.weight : [])),
   );
@@ -104,7 +106,7 @@ function makeCache(plan: ModelPlan, records: RecordReader, slots: ExpertSlots, o
 
 function assemble(
   plan: ModelPlan,
-  matrices: ReadonlyMap<RecordPlan, readonly DenseMatrix[]>,
+  matrices: ReadonlyMap<RecordPlan, readonly PlacedMatrix[]>,
   slots: ExpertSlots | null,
   experts: ExpertCache | null,
   ropeDivisors: RopeDivisors,
@@ -126,6 +128,7 @@ function assemble(
     slots,
     experts,
     ropeDivisors,
+    adapters: new AdapterSet(),
   };
 }
 

@@ -3,26 +3,30 @@ import { GgufError } from '../errors/index.ts';
 import type { ExpertSlots } from '../experts/index.ts';
 import type { BufferView } from '../gpu/index.ts';
 import type { DenseMatrix, ExpertMatrix } from '../kernels/index.ts';
-import type { RecordPlan } from '../store/index.ts';
+import type { MatrixPlan, RecordPlan } from '../store/index.ts';
 import type { LayerPlan } from './planLayer.ts';
 import type { Latent, LayerWeights, Linear, Norm } from './weights.ts';
 
+/** Matrices that know which tensors they were made of: adapters go by those. */
+export type PlacedMatrix = DenseMatrix & Pick<MatrixPlan, 'sources'>;
+export type PlacedExpertMatrix = ExpertMatrix & Pick<MatrixPlan, 'sources'>;
+
 export type PlacedLayer = LayerWeights<
-  DenseMatrix,
-  readonly DenseMatrix[],
+  PlacedMatrix,
+  readonly PlacedMatrix[],
   BufferView,
-  { readonly gateUp: ExpertMatrix; readonly down: ExpertMatrix }
+  { readonly gateUp: PlacedExpertMatrix; readonly down: PlacedExpertMatrix }
 >;
 
 /** Finds what a record became. */
 export class Views {
-  constructor(private readonly placed: ReadonlyMap<RecordPlan, readonly DenseMatrix[]>) {}
+  constructor(private readonly placed: ReadonlyMap<RecordPlan, readonly PlacedMatrix[]>) {}
 
-  matrices(record: RecordPlan): readonly DenseMatrix[] {
+  matrices(record: RecordPlan): readonly PlacedMatrix[] {
     return this.placed.get(record)!;
   }
 
-  matrix(record: RecordPlan): DenseMatrix {
+  matrix(record: RecordPlan): PlacedMatrix {
     return this.matrices(record)[0]!;
   }
 
@@ -35,7 +39,7 @@ export class Views {
     return { weight: this.vector(weight), bias: bias && this.vector(bias) };
   }
 
-  linear({ weight, bias }: Linear<RecordPlan, RecordPlan>): Linear<DenseMatrix, BufferView> {
+  linear({ weight, bias }: Linear<RecordPlan, RecordPlan>): Linear<PlacedMatrix, BufferView> {
     return { weight: this.matrix(weight), bias: bias && this.vector(bias) };
   }
 }
@@ -75,7 +79,7 @@ function placeAttention({ attention }: LayerPlan, views: Views): PlacedLayer['at
   };
 }
 
-function placeLatent(plan: Latent<RecordPlan, RecordPlan>, views: Views): Latent<DenseMatrix, BufferView> {
+function placeLatent(plan: Latent<RecordPlan, RecordPlan>, views: Views): Latent<PlacedMatrix, BufferView> {
   const { kind, queryLatent, up } = plan;
   return {
     kind,
@@ -96,7 +100,7 @@ function placeExperts(
   views: Views,
   pools: Pools,
 ): PlacedLayer['experts'] {
-  const [gateUp, down] = records[0]!.matrices.map((matrix): ExpertMatrix => ({ ...matrix, ...pools }));
+  const [gateUp, down] = records[0]!.matrices.map((matrix): PlacedExpertMatrix => ({ ...matrix, ...pools }));
   return {
     norm: norm && views.norm(norm),
     gateInp: views.linear(gateInp),

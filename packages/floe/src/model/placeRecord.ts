@@ -3,6 +3,7 @@ import { BINDING_ALIGNMENT, type Device, roundUp, whole } from '../gpu/index.ts'
 import type { DenseMatrix } from '../kernels/index.ts';
 import { formatByName, planeBytes } from '../quant/index.ts';
 import type { MatrixPlan, RecordPlan } from '../store/index.ts';
+import type { PlacedMatrix } from './placeLayer.ts';
 
 export interface RecordPlacing {
   /** The most that one buffer may have. */
@@ -17,7 +18,7 @@ export function placeRecord(
   record: RecordPlan,
   bytes: Uint8Array,
   placing: RecordPlacing,
-): DenseMatrix[] {
+): PlacedMatrix[] {
   if (record.sizeBytes > placing.bufferBytes)
     return record.matrices.map((matrix) => inPieces(device, record.key, matrix, bytes, placing));
   const buffer = device.buffers.storage('weights', record.key, record.sizeBytes);
@@ -36,7 +37,7 @@ function inPieces(
   matrix: MatrixPlan,
   bytes: Uint8Array,
   { bufferBytes, isGateOverUp }: RecordPlacing,
-): DenseMatrix {
+): PlacedMatrix {
   const nHalves = isGateOverUp ? 2 : 1;
   const nOutputs = matrix.nRows / nHalves;
   const planes = planeBytes(formatByName(matrix.format), matrix.nRows, matrix.rowElements);

@@ -74,6 +74,11 @@ function planInput(book: RecordBook, { shape, input }: ModelDescription): Input<
 }
 
 function describe({ architecture, metadata }: Gguf): ModelDescription {
+  if (metadata.optionalString('general.type') === 'adapter') {
+    throw new ModelError('model/adapter', 'The file is an adapter: it changes a model, and is none.', {
+      remedy: 'Load the model it was made for, then `model.adapters.add()` it.',
+    });
+  }
   const known = architectures.find(({ name }) => name === architecture);
   if (known) return known.describe(hyperparameters(metadata, architecture));
   throw new ModelError('model/unsupported-architecture', `The model is a ${architecture}, which Floe can't run yet.`, {

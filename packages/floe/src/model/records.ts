@@ -97,6 +97,11 @@ export class RecordBook {
   }
 }
 
+/** Matrices [A, B] of an adapter's pair. */
+export function pairRecord(key: string, a: RunnableTensor, b: RunnableTensor): RecordPlan {
+  return record(key, [matrixOf([a]), matrixOf([b])]);
+}
+
 /** Expert `index` of a merged tensor, as a tensor of its own. */
 export function sliceOf(tensor: RunnableTensor, index: number, nExperts: number): RunnableTensor {
   const sizeBytes = tensor.sizeBytes / nExperts;

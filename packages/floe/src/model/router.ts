@@ -1,6 +1,7 @@
 import type { BufferView } from '../gpu/index.ts';
-import { addBias, matmul, route } from '../kernels/index.ts';
+import { addBias, route } from '../kernels/index.ts';
 import { rowStride } from '../quant/index.ts';
+import { linear } from './linear.ts';
 import type { PlacedLayer } from './placeLayer.ts';
 import type { Routing, Staged } from './step.ts';
 
@@ -14,11 +15,12 @@ export interface RouterArgs extends Routing {
 }
 
 /** Chooses experts of layer `w` for `x`; its last dispatch is the choice. */
-export function routeTokens({ rec, model, nTokens, stage }: Staged, w: PlacedLayer, args: RouterArgs): void {
+export function routeTokens(step: Staged, w: PlacedLayer, args: RouterArgs): void {
+  const { rec, model, nTokens, stage } = step;
   const { x, logits, ...to } = args;
   const { nExperts } = model.plan.shape;
   const { gateInp, selectionBias } = w.experts!;
-  matmul(rec, { x, w: gateInp.weight, y: logits, nTokens, stage }); // [T, nExperts]
+  linear(step, { x, w: gateInp.weight, y: logits }); // [T, nExperts]
   if (gateInp.bias)
     addBias(rec, { values: gateInp.bias, rowDim: nExperts }, { y: logits, nTokens, dim: nExperts, stage });
   const { gating: kind, renormalise, groups } = w.description.experts!.router;

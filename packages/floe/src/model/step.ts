@@ -9,6 +9,7 @@ import type { PlacedLayer } from './placeLayer.ts';
 export interface Staged {
   readonly rec: Recorder;
   readonly model: PlacedModel;
+  readonly s: Activations;
   readonly nTokens: number;
   readonly stage: number;
 }
@@ -24,6 +25,17 @@ export interface LayerStep {
   readonly kv: Pick<KvPool, 'layer' | 'window'>;
   readonly s: Activations;
   readonly nTokens: number;
+}
+
+/** Where and for which pairs of tokens and experts. */
+export interface ExpertStep {
+  readonly rec: Recorder;
+  readonly model: PlacedModel;
+  readonly s: Activations;
+  readonly w: PlacedLayer;
+  readonly route: Route;
+  readonly nTokens: number;
+  readonly stage: number;
 }
 
 /** Where routes go, and where slots are looked up. */

@@ -2,8 +2,9 @@
 import { BINDING_ALIGNMENT, type BufferView, type Device, roundUp } from '../gpu/index.ts';
 import type { Route, SinkWindow } from '../kernels/index.ts';
 import { rowStride } from '../quant/index.ts';
-import { type Activations, activationBytes, makeActivations, makeBuffers, type StepSizes } from './activations.ts';
+import { type Activations, activationBytes, makeActivations, makeBuffers } from './activations.ts';
 import type { ModelPlan } from './plan.ts';
+import type { StepSizes } from './stepSizes.ts';
 
 /** Conversations in one step at the most: as many tokens as are computed by the kernels of few. */
 export const STEP_ROWS = 8;

@@ -1,6 +1,8 @@
 import type { BufferView } from '../gpu/index.ts';
-import { addBias, addBranch, type DenseMatrix, denseStage, matmul } from '../kernels/index.ts';
+import { addBias, addBranch, denseStage } from '../kernels/index.ts';
+import { linear } from './linear.ts';
 import { norm } from './norm.ts';
+import type { PlacedMatrix } from './placeLayer.ts';
 import type { LayerStep } from './step.ts';
 import type { Linear, Norm } from './weights.ts';
 
@@ -20,7 +22,7 @@ export interface Branch {
 export function addToStream(
   step: LayerStep,
   input: BufferView,
-  { weight, bias }: Linear<DenseMatrix, BufferView>,
+  { weight, bias }: Linear<PlacedMatrix, BufferView>,
   { after, sum, gate = null }: Branch,
 ): void {
   const { rec, model, s, nTokens, routedLayer } = step;
@@ -31,7 +33,7 @@ export function addToStream(
   const at = { nTokens, stage };
   const isPlain = !after && !sum && !gate && scale === 1;
   const y = isPlain ? s.x : s.branch!;
-  matmul(rec, { ...at, x: input, w: weight, y, output: isPlain ? 'add' : 'store' }); // [T, modelDim]
+  linear({ ...step, stage }, { x: input, w: weight, y, output: isPlain ? 'add' : 'store' }); // [T, modelDim]
   if (bias) addBias(rec, { values: bias, rowDim: modelDim }, { ...at, y, dim: modelDim });
   if (isPlain) return;
   if (after) norm({ ...step, stage }, y, after, s.h);

@@ -19,8 +19,9 @@ import type {
 } from '../api/index.ts';
 import { abortedError, orAborted, RequestError, throwIfAborted, WorkerError } from '../errors/index.ts';
 import type { DeviceOptions } from '../gpu/index.ts';
+import { WorkerAdapters } from './adapters.ts';
 import { serveFetch } from './fetchBridge.ts';
-import { type Outcome, unwrap, type WireAnswer, type WireSource, type WorkerFace, withoutSignal } from './protocol.ts';
+import { type Outcome, unwrap, type WireAnswer, type WorkerFace, wireSource, withoutSignal } from './protocol.ts';
 
 /**
  * Opens a model and makes it ready to answer, in a worker of its own. The first time its weights come from `source`,
@@ -64,12 +65,6 @@ export async function loadModel(
     link.terminate();
     throw error;
   }
-}
-
-function wireSource(source: string | URL | Blob | readonly Blob[]): WireSource {
-  if (source instanceof Blob) return source;
-  if (typeof source === 'string' || source instanceof URL) return new URL(source, globalThis.location?.href).href;
-  return [...source];
 }
 
 let nWorkers = 0;
@@ -142,12 +137,15 @@ class WorkerLink {
 
 /** A Model whose work is done elsewhere. */
 class WorkerModel implements Model {
+  readonly adapters: WorkerAdapters;
   private unloaded: Promise<void> | null = null;
 
   constructor(
     private readonly link: WorkerLink,
     readonly info: ModelInfo,
-  ) {}
+  ) {
+    this.adapters = new WorkerAdapters((signal, send) => link.call(signal, send));
+  }
 
   readonly chat = {
     completions: {

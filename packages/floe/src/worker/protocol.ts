@@ -1,5 +1,8 @@
 /** What the two sides of the worker say to each other. Errors travel as records, since structured clone keeps no class. */
+import type { Remote } from 'comlink';
 import type {
+  AdapterInfo,
+  AdapterOptions,
   ChatCompletion,
   ChatCompletionChunk,
   ChatCompletionRequest,
@@ -18,7 +21,7 @@ import type {
   TextCompletionRequest,
   TokenizeOptions,
 } from '../api/index.ts';
-import { asFloeError, errorFromWire, errorToWire, type WireError } from '../errors/index.ts';
+import { asFloeError, errorFromWire, errorToWire, RequestError, type WireError } from '../errors/index.ts';
 import type { DeviceOptions } from '../gpu/index.ts';
 import type { FetchFace } from './fetchBridge.ts';
 
@@ -30,6 +33,7 @@ export type WireLoadOptions = Cloneable<LoadOptions> & { readonly device?: Devic
 export type WireAnswer =
   | { readonly kind: 'chat'; readonly request: Cloneable<ChatCompletionRequest> }
   | { readonly kind: 'text'; readonly request: Cloneable<TextCompletionRequest> };
+export type WireAdapterOptions = Cloneable<AdapterOptions>;
 export type WireSource = string | Blob | readonly Blob[];
 
 /** The worker's side. `call` names one call of the page, so that it can be aborted and, if an answer, drawn piece by piece. */
@@ -58,9 +62,40 @@ export interface WorkerFace {
   memory(): Promise<Outcome<MemoryReport>>;
   experts(): Promise<Outcome<ExpertsReport | null>>;
   lossyCost(call: number, ids: readonly number[]): Promise<Outcome<LossyCost>>;
+  /** An adapter is named by its id from then on. */
+  addAdapter(
+    call: number,
+    source: WireSource,
+    options: WireAdapterOptions,
+    fetch: FetchFace | null,
+  ): Promise<Outcome<AdapterInfo>>;
+  scaleAdapter(id: number, scale: number): Promise<Outcome<null>>;
+  removeAdapter(id: number): Promise<Outcome<null>>;
+  adapters(): Promise<Outcome<readonly AdapterInfo[]>>;
   unload(): Promise<Outcome<null>>;
   /** Takes the lock whose release tells the page that this worker is gone; resolves once it is held. */
   holdAlive(lock: string): Promise<void>;
+}
+
+/** Calls the worker: `request/aborted` once the signal fires, `worker/died` where it is gone. */
+export type Send = <T>(
+  signal: AbortSignal | undefined,
+  send: (worker: Remote<WorkerFace>, call: number) => Promise<Outcome<T>>,
+) => Promise<T>;
+
+/** A source as it crosses: addresses whole, for a worker has another base. */
+export function wireSource(source: string | URL | Blob | readonly Blob[] | { readonly path: string }): WireSource {
+  if (source instanceof Blob) return source;
+  if (typeof source === 'string' || source instanceof URL) return new URL(source, globalThis.location?.href).href;
+  if ('path' in source) throw noPath(source.path);
+  return [...source];
+}
+
+function noPath(path: string): RequestError {
+  return new RequestError('request/invalid', `${path} is a path, which a page can't open.`, {
+    remedy: 'Give an address, or a `File` that a person chose.',
+    details: { path },
+  });
 }
 
 export async function outcomeOf<T>(run: () => Promise<T>): Promise<Outcome<T>> {

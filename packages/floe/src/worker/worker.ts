@@ -1,9 +1,9 @@
 /** The worker: a model in a thread of its own. */
 import { expose } from 'comlink';
-import { type ChatCompletionChunk, loadInThread, type Model } from '../api/index.ts';
+import { type Adapter, type ChatCompletionChunk, type LoadOptions, loadInThread, type Model } from '../api/index.ts';
 import { InternalError } from '../errors/index.ts';
 import { browserHost } from '../host/index.ts';
-import { fetchThrough } from './fetchBridge.ts';
+import { type FetchFace, fetchThrough } from './fetchBridge.ts';
 import { outcomeOf, type WireAnswer, type WorkerFace } from './protocol.ts';
 
 let model: Model | null = null;
@@ -11,6 +11,7 @@ const aborts = new Map<number, AbortController>();
 /** Never settles. Named, so that it is not collected, which would give the lock back. */
 const alive = new Promise<void>(() => {});
 const answers = new Map<number, AsyncIterator<ChatCompletionChunk>>();
+const adapters = new Map<number, Adapter>();
 
 function loaded(): Model {
   if (!model) throw new InternalError('the worker was asked before its model was loaded');
@@ -26,6 +27,11 @@ async function abortable<T>(call: number, run: (signal: AbortSignal) => Promise<
   } finally {
     aborts.delete(call);
   }
+}
+
+/** Proxied: each of its functions answers with a promise. */
+function fetchOf(page: FetchFace | null): Pick<LoadOptions, 'fetch'> {
+  return page ? { fetch: fetchThrough(page as Parameters<typeof fetchThrough>[0]) } : {};
 }
 
 function streamOf(answer: WireAnswer, signal: AbortSignal): AsyncIterable<ChatCompletionChunk> {
@@ -44,8 +50,7 @@ const face: WorkerFace = {
           onProgress,
           ...(onExperts ? { onExperts } : {}),
           ...(onStored ? { onStored } : {}),
-          // Proxied: each of its functions answers with a promise.
-          ...(fetch ? { fetch: fetchThrough(fetch as Parameters<typeof fetchThrough>[0]) } : {}),
+          ...fetchOf(fetch),
         });
         return model.info;
       }),
@@ -93,6 +98,26 @@ const face: WorkerFace = {
   memory: () => outcomeOf(() => loaded().memory()),
   experts: () => outcomeOf(() => loaded().experts()),
   lossyCost: (call, ids) => outcomeOf(() => abortable(call, (signal) => loaded().lossyCost(ids, { signal }))),
+  addAdapter: (call, source, options, fetch) =>
+    outcomeOf(() =>
+      abortable(call, async (signal) => {
+        const adapter = await loaded().adapters.add(source as string | Blob, { ...options, signal, ...fetchOf(fetch) });
+        adapters.set(adapter.id, adapter);
+        const { id, name, scale, nTensors, rank, gpuBytes } = adapter;
+        return { id, name, scale, nTensors, rank, gpuBytes };
+      }),
+    ),
+  scaleAdapter: (id, scale) =>
+    outcomeOf(async () => {
+      await adapters.get(id)?.setScale(scale);
+      return null;
+    }),
+  removeAdapter: (id) =>
+    outcomeOf(async () => {
+      await adapters.get(id)?.remove();
+      return null;
+    }),
+  adapters: () => outcomeOf(() => loaded().adapters.list()),
   unload: () =>
     outcomeOf(async () => {
       await model?.unload();

@@ -1,0 +1,174 @@
+/** A model's adapters in its own thread: what is read, what acts, and whose turn it is to change that. */
+import { orAborted, RequestError } from '../errors/index.ts';
+import { readGguf } from '../gguf/index.ts';
+import type { Device } from '../gpu/index.ts';
+import type { Host } from '../host/index.ts';
+import { type AdapterPlan, type PlacedAdapter, type PlacedModel, placeAdapter, planAdapter } from '../model/index.ts';
+import { openWeights } from '../store/index.ts';
+import type { Adapter, AdapterInfo, AdapterOptions, AdapterSource, ModelAdapters } from './adapterTypes.ts';
+import { invalid } from './check.ts';
+import { fetchOptions } from './fetchOptions.ts';
+import type { ModelInfo } from './types.ts';
+
+export interface AdaptedModel {
+  readonly host: Host;
+  readonly device: Device;
+  readonly placed: PlacedModel;
+  readonly info: Pick<ModelInfo, 'architecture'>;
+  readonly engine: { readonly adaptersChanged: () => Promise<void>; readonly warmUp: () => Promise<void> };
+  /** Resolves when nothing runs, with the function that lets others run again. Of what was computed nothing is kept. */
+  readonly alone: (signal: AbortSignal) => Promise<() => void>;
+  /** Fires with the call's own signal, and when the model is unloaded. */
+  readonly signalOf: (call: { readonly signal?: AbortSignal }) => AbortSignal;
+}
+
+export class LocalAdapters implements ModelAdapters {
+  private readonly adapters = new Map<number, LocalAdapter>();
+  private readonly coming = new Set<Promise<unknown>>();
+  private nAdded = 0;
+
+  constructor(private readonly model: AdaptedModel) {}
+
+  async add(source: AdapterSource, options: AdapterOptions = {}): Promise<Adapter> {
+    const { scale = 1 } = options;
+    checkScale(scale);
+    const adding = this.read(source, options, scale);
+    this.coming.add(adding);
+    return adding.finally(() => this.coming.delete(adding));
+  }
+
+  async list(): Promise<readonly AdapterInfo[]> {
+    return [...this.adapters.values()].map((adapter) => adapter.info());
+  }
+
+  /** Resolves when none is on its way. */
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.coming);
+  }
+
+  /** Changes what acts when it is this call's turn; `before` that ends, what else must be done. */
+  async change(signal: AbortSignal, apply: () => void, before: () => Promise<void> = async () => {}): Promise<void> {
+    const leave = await this.model.alone(signal);
+    try {
+      apply();
+      await this.model.engine.adaptersChanged();
+      await before();
+    } finally {
+      leave();
+    }
+  }
+
+  async remove(adapter: LocalAdapter): Promise<void> {
+    if (!this.adapters.has(adapter.id)) return;
+    const { placed, signalOf } = this.model;
+    await this.change(signalOf({}), () => placed.adapters.remove(adapter.placed));
+    // Two may have asked.
+    if (this.adapters.delete(adapter.id)) adapter.placed.destroy();
+  }
+
+  async setScale(adapter: LocalAdapter, scale: number): Promise<void> {
+    checkScale(scale);
+    if (scale === adapter.scale && this.adapters.has(adapter.id)) return;
+    await this.change(this.model.signalOf({}), () => {
+      if (!this.adapters.has(adapter.id)) throw removedError(adapter.name);
+      adapter.placed.scale = scale;
+    });
+  }
+
+  private async read(source: AdapterSource, options: AdapterOptions, scale: number): Promise<Adapter> {
+    const { placed, engine, signalOf } = this.model;
+    const signal = signalOf(options);
+    const { name, adapter } = await this.place(source, options, signal);
+    adapter.scale = scale;
+    try {
+      // Compiled now, so that the next answer need not wait for it.
+      const warmUp = () => orAborted(engine.warmUp(), signal);
+      await this.change(signal, () => placed.adapters.add(adapter), warmUp);
+    } catch (error) {
+      await this.takeBack(adapter);
+      throw error;
+    }
+    const handle = new LocalAdapter(this, ++this.nAdded, name, adapter);
+    this.adapters.set(handle.id, handle);
+    return handle;
+  }
+
+  private async place(source: AdapterSource, options: AdapterOptions, signal: AbortSignal) {
+    const { host, device, placed, info } = this.model;
+    let plan: AdapterPlan | null = null;
+    const opened = await openWeights(host, source, {
+      readHeader: (bytes, abort) => readGguf(bytes, { clock: host.clock, ...(abort ? { signal: abort } : {}) }),
+      makePlans: (gguf) => {
+        plan = planAdapter(gguf, info.architecture, placed.plan);
+        return plan.records;
+      },
+      ...fetchOptions(options),
+      signal,
+    });
+    try {
+      const file = opened.name.split(/[/\\]/).pop() ?? opened.name;
+      const name = opened.header.metadata.optionalString('general.name') ?? file;
+      return { name, adapter: await placeAdapter(device, plan!, opened.weights.read, signal) };
+    } finally {
+      await opened.weights.close();
+    }
+  }
+
+  /** What failed half-way leaves nothing behind; the first error is the one to tell. */
+  private async takeBack(adapter: PlacedAdapter): Promise<void> {
+    const { placed } = this.model;
+    // Not by a signal, which may be what it failed by.
+    await this.change(new AbortController().signal, () => placed.adapters.remove(adapter)).catch(() => {
+      placed.adapters.remove(adapter);
+    });
+    adapter.destroy();
+  }
+}
+
+class LocalAdapter implements Adapter {
+  constructor(
+    private readonly owner: LocalAdapters,
+    readonly id: number,
+    readonly name: string,
+    readonly placed: PlacedAdapter,
+  ) {}
+
+  get scale(): number {
+    return this.placed.scale;
+  }
+
+  get nTensors(): number {
+    return this.placed.plan.pairs.length;
+  }
+
+  get rank(): number {
+    return Math.max(...this.placed.plan.pairs.map(({ rank }) => rank));
+  }
+
+  get gpuBytes(): number {
+    return this.placed.gpuBytes;
+  }
+
+  setScale(scale: number): Promise<void> {
+    return this.owner.setScale(this, scale);
+  }
+
+  remove(): Promise<void> {
+    return this.owner.remove(this);
+  }
+
+  info(): AdapterInfo {
+    const { id, name, scale, nTensors, rank, gpuBytes } = this;
+    return { id, name, scale, nTensors, rank, gpuBytes };
+  }
+}
+
+function checkScale(scale: unknown): void {
+  if (typeof scale !== 'number' || !Number.isFinite(scale)) throw invalid('scale', String(scale), 'a finite number');
+}
+
+function removedError(name: string): RequestError {
+  return new RequestError('request/invalid', `The adapter ${name} was removed.`, {
+    remedy: 'Add it again with `model.adapters.add()`.',
+  });
+}

@@ -1,0 +1,195 @@
+/** LoRA adapters against llama.cpp on the same files; and without them a model is what it was, bit for bit. */
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { addAdapters, agreement, floeAnswers, type GivenAdapter } from '@floe/testkit/floeAnswers';
+import { openOracle } from '@floe/testkit/oracle';
+import { mergedModel, randomAdapter } from '@floe/testkit/randomAdapter';
+import { type RandomModelOptions, randomModel } from '@floe/testkit/randomModel';
+import { seeded } from '@floe/testkit/seeded';
+import { describe, expect, it } from 'vitest';
+import { readBuffer } from '../gpu/index.ts';
+import { systemClock } from '../host/index.ts';
+import { testDevice } from '../kernels/testGraph.ts';
+import { placeModel } from '../model/index.ts';
+import { Engine } from './index.ts';
+import { answer, CONTEXT, GREEDY, PROMPT, planOf, storeOf } from './pagedAnswer.testing.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'floe-adapters-'));
+const random = seeded('adapters');
+const prompts = [Array.from({ length: 40 }, () => random.int(0, 299))];
+
+const small = { nLayers: 2, modelDim: 64, nHeads: 4, nKvHeads: 2, nVocab: 320, type: 'F32' } as const;
+const experts = { expertDim: 96, nExperts: 8, nExpertsUsed: 2, routerSpread: 5 } as const;
+const arctic: RandomModelOptions = { ...small, ...experts, architecture: 'arctic', seed: 49 };
+const llama: RandomModelOptions = { ...small, architecture: 'llama', ffDim: 160, seed: 2 };
+/** Biased experts, activated by a kernel of their own; and keys, queries and values in one tensor. */
+const gptOss: RandomModelOptions = { ...small, ...experts, architecture: 'gpt-oss', headDim: 32, seed: 41 };
+const phi3: RandomModelOptions = { ...small, architecture: 'phi3', ffDim: 96, seed: 44 };
+
+/** Two of different rank, one of them for a few tensors only. */
+const pairOf = (model: RandomModelOptions) => [
+  randomAdapter(model, { seed: 5, rank: 8, alpha: 12 }),
+  randomAdapter(model, { seed: 6, rank: 3, alpha: 0, only: /attn_q|ffn_down|output\./ }),
+];
+
+/** A route this close is a near tie: f32 sums in another order may choose another expert. */
+const NEAR_TIE = 1e-2;
+
+async function compare(model: RandomModelOptions, given: readonly GivenAdapter[]) {
+  const bytes = randomModel(model);
+  const path = join(folder, 'model.gguf');
+  writeFileSync(path, bytes);
+  const adapters = given.map(({ bytes, scale }, i) => {
+    const path = join(folder, `adapter-${i}.gguf`);
+    writeFileSync(path, bytes);
+    return { path, scale };
+  });
+  const oracle = await openOracle(path, { adapters });
+  const theirs: Float64Array[] = [];
+  for (const ids of prompts) theirs.push(...(await oracle.logprobs(ids)));
+  await oracle.close();
+  const answers = await floeAnswers(await testDevice(), bytes, prompts, { adapters: given });
+  const margins = answers.flatMap((answer) => answer.margins);
+  const ours = answers.flatMap((answer) => answer.logprobs);
+  const clear = <T>(rows: readonly T[]) => rows.filter((_, position) => margins[position]! > NEAR_TIE);
+  return { ...agreement(clear(ours), clear(theirs)), share: clear(ours).length / ours.length };
+}
+
+describe('log-probabilities equal those of llama.cpp with the same adapters, within 5e-3', () => {
+  const one = (scale: number) => (model: RandomModelOptions) => [{ bytes: pairOf(model)[0]!, scale }];
+  const two = (model: RandomModelOptions) => {
+    const [first, second] = pairOf(model) as [Uint8Array, Uint8Array];
+    return [
+      { bytes: first, scale: 0.5 },
+      { bytes: second, scale: 1 },
+    ];
+  };
+  it.each([
+    { what: 'arctic, at 0', model: arctic, given: one(0) },
+    { what: 'arctic, at 0.5', model: arctic, given: one(0.5) },
+    { what: 'arctic, at 1', model: arctic, given: one(1) },
+    { what: 'arctic, two at once', model: arctic, given: two },
+    { what: 'llama, at 1', model: llama, given: one(1) },
+    { what: 'llama, two at once', model: llama, given: two },
+    { what: 'gpt-oss, two at once', model: gptOss, given: two },
+    { what: 'phi3, at 1', model: phi3, given: one(1) },
+  ])('$what', async ({ model, given }) => {
+    const found = await compare(model, given(model));
+    expect(found.share).toBeGreaterThanOrEqual(0.9);
+    expect(found.maxError).toBeLessThan(5e-3);
+    expect(found.top1).toBe(1);
+  });
+
+  it('control: an adapter is far from none, and 2% more of it is out of bounds', async () => {
+    const device = await testDevice();
+    const at = async (scale: number) => {
+      const given = one(scale)(llama);
+      const [answer] = await floeAnswers(device, randomModel(llama), prompts, { adapters: given });
+      return answer!.logprobs;
+    };
+    expect(agreement(await at(1), await at(0)).maxError).toBeGreaterThan(0.5);
+    expect(agreement(await at(1), await at(1.02)).maxError).toBeGreaterThan(5e-3);
+  });
+});
+
+/** llama.cpp leaves latent attention's matrices without their adapters; W + B A in float64 does not. */
+it('deepseek2: an adapter says what its products, put into the weights, say', async () => {
+  const model: RandomModelOptions = {
+    ...{ ...small, ...experts, architecture: 'deepseek2', ffDim: 96, ropeDim: 16, latentJoined: true, seed: 61 },
+  };
+  const options = { seed: 5, rank: 8, alpha: 6 };
+  const device = await testDevice();
+  const [merged] = await floeAnswers(device, mergedModel(model, options), prompts);
+  const adapters = [{ bytes: randomAdapter(model, options), scale: 1 }];
+  const [adapted] = await floeAnswers(device, randomModel(model), prompts, { adapters });
+  const clear = merged!.logprobs.flatMap((row, i) =>
+    merged!.margins[i]! > NEAR_TIE ? [[row, adapted!.logprobs[i]!]] : [],
+  );
+  expect(clear.length).toBeGreaterThan(30);
+  const found = agreement(
+    clear.map(([, row]) => row!),
+    clear.map(([row]) => row!),
+  );
+  expect(found.maxError).toBeLessThan(5e-3);
+  expect(found.top1).toBe(1);
+});
+
+describe('with experts at a quarter of the slots', () => {
+  const file = randomModel(arctic);
+  const adapters = {
+    architecture: 'arctic',
+    given: pairOf(arctic).map((bytes, i) => ({ bytes, scale: 1 - i / 4 })),
+  };
+
+  it('adapters of experts give the bits they give where all are resident', async () => {
+    const resident = await answer(file, { adapters, nDecoded: 4 });
+    const paged = await answer(file, { adapters, gpu: '25%', memoryShare: 1, nDecoded: 4 });
+    expect(paged.ids).toEqual(resident.ids);
+    expect(paged.logits).toEqual(resident.logits);
+    expect(paged.counts.misses).toBeGreaterThan(0);
+    const none = await answer(file, { nDecoded: 4 });
+    expect(none.logits).not.toEqual(resident.logits);
+  });
+});
+
+it('a matrix in pieces has the same bits with its adapter as one in one', async () => {
+  const device = await testDevice();
+  const adapters = [{ bytes: pairOf(llama)[0]!, scale: 1 }];
+  const whole = await floeAnswers(device, randomModel(llama), prompts, { adapters });
+  const pieces = await floeAnswers(device, randomModel(llama), prompts, { adapters, bufferBytes: 20_000 });
+  expect(pieces).toEqual(whole);
+});
+
+describe('a model whose adapters were removed', () => {
+  /** Behind the prompt and after each of a few decoded tokens, the bits of the logits; and the dispatches of all that. */
+  async function bitsOf(engine: Engine): Promise<{ logits: Uint32Array[]; nDispatches: number }> {
+    const { device, model, prompts, steps } = engine;
+    const before = device.counts.dispatches;
+    const logits: Uint32Array[] = [];
+    const conversation = engine.open();
+    let pending = await conversation.prefill(PROMPT, GREEDY, 0, () => {});
+    for (const { s } of [prompts, steps, steps, steps]) {
+      await pending.wait();
+      logits.push(new Uint32Array(await readBuffer(device, s.logits.buffer, 0, model.plan.nVocab * 4)));
+      pending = await conversation.decode(GREEDY, 0);
+    }
+    await pending.wait();
+    conversation.close();
+    return { logits, nDispatches: device.counts.dispatches - before };
+  }
+
+  it.each([
+    // Embedding, in each layer 8, head 2, and what picks: for the prompt and for each of four tokens.
+    { name: 'llama', model: llama, nDispatches: 5 * (1 + 2 * 8 + 2 + 1) },
+    { name: 'arctic', model: arctic, nDispatches: null },
+  ])('$name: the same bits and dispatches as one that never had any', async ({ model, nDispatches }) => {
+    const device = await testDevice();
+    const bytes = randomModel(model);
+    const placed = await placeModel(device, await planOf(bytes), storeOf(bytes));
+    const engine = new Engine(device, placed, CONTEXT, systemClock);
+    const never = await bitsOf(engine);
+    if (nDispatches !== null) expect(never.nDispatches).toBe(nDispatches);
+    const nBuffers = device.buffers.count;
+    const nBytes = device.buffers.bytes().adapters;
+
+    const [adapter] = await addAdapters(device, placed, model.architecture, [{ bytes: pairOf(model)[0]!, scale: 1 }]);
+    await engine.adaptersChanged();
+    const adapted = await bitsOf(engine);
+    expect(adapted.logits).not.toEqual(never.logits);
+    expect(adapted.nDispatches).toBeGreaterThan(never.nDispatches);
+    expect(device.buffers.bytes().adapters).toBeGreaterThan(nBytes);
+
+    adapter!.scale = 0;
+    await engine.adaptersChanged();
+    expect(await bitsOf(engine)).toEqual(never);
+
+    placed.adapters.remove(adapter!);
+    await engine.adaptersChanged();
+    adapter!.destroy();
+    expect(await bitsOf(engine)).toEqual(never);
+    expect(device.buffers.bytes().adapters).toBe(nBytes);
+    expect(device.buffers.count).toBe(nBuffers);
+    await engine.destroy();
+  });
+});

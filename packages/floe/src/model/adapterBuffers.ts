@@ -1,0 +1,81 @@
+import { BINDING_ALIGNMENT, type BufferView, type Device, roundUp, whole } from '../gpu/index.ts';
+import { rowStride } from '../quant/index.ts';
+import type { AdapterSet } from './adapters.ts';
+import type { ModelPlan } from './plan.ts';
+import type { StepSizes } from './stepSizes.ts';
+
+/** What steps write between an adapter's matrices: nothing while there is no adapter. */
+export class AdapterBuffers {
+  private views = new Map<string, BufferView>();
+
+  constructor(
+    private readonly device: Device,
+    private readonly plan: ModelPlan,
+    private readonly sizes: StepSizes,
+  ) {}
+
+  /** [T, rank] A · x. Of each rank its own, so that what pads a row stays 0. */
+  low(rank: number): BufferView {
+    return this.views.get(`low ${rank}`)!;
+  }
+
+  /** [T · k, rank]. */
+  expertLow(rank: number): BufferView {
+    return this.views.get(`expert low ${rank}`)!;
+  }
+
+  /** [T, gate | up] of the dense MLP, and [T · k, gate | up] of experts, before their activation. */
+  get gateUp(): BufferView {
+    return this.views.get('gate up')!;
+  }
+
+  get expertGateUp(): BufferView {
+    return this.views.get('expert gate up')!;
+  }
+
+  /** [T · k] ids of experts that have a slot. */
+  get present(): BufferView {
+    return this.views.get('present')!;
+  }
+
+  /** Makes room for what these adapters need, and for no more. Nothing recorded before may run after. */
+  fit(adapters: AdapterSet): void {
+    const needed = this.bytesFor(adapters);
+    for (const [name, { buffer }] of this.views) {
+      if (needed.has(name)) continue;
+      this.views.delete(name);
+      this.device.buffers.destroy(buffer);
+    }
+    for (const [name, bytes] of needed) {
+      if (this.views.has(name)) continue;
+      const sizeBytes = roundUp(bytes, BINDING_ALIGNMENT);
+      this.views.set(name, whole(this.device.buffers.storage('adapters', name, sizeBytes)));
+    }
+  }
+
+  destroy(): void {
+    for (const { buffer } of this.views.values()) this.device.buffers.destroy(buffer);
+    this.views.clear();
+  }
+
+  private bytesFor(adapters: AdapterSet): Map<string, number> {
+    const { layers, shape } = this.plan;
+    const { chunkTokens, spanTokens, logitRows } = this.sizes;
+    const nPairs = spanTokens * shape.nExpertsUsed;
+    const needed = new Map<string, number>();
+    const need = (name: string, nRows: number, dim: number) => needed.set(name, nRows * rowStride(dim) * 4);
+    for (const { target, rank } of adapters.active.flatMap(({ plan }) => plan.pairs)) {
+      if (target.kind === 'experts') need(`expert low ${rank}`, nPairs, rank);
+      else need(`low ${rank}`, Math.max(chunkTokens, logitRows), rank);
+    }
+    if (layers.some(({ mlp }) => mlp && adapters.touches('dense', mlp.up.weight.matrices[0]!))) {
+      need('gate up', chunkTokens, 2 * shape.ffDim);
+    }
+    const experts = layers.flatMap(({ experts }) => experts?.records[0]?.matrices ?? []);
+    if (experts.some((matrix) => adapters.touches('experts', matrix))) {
+      needed.set('present', nPairs * 4);
+      need('expert gate up', nPairs, 2 * shape.expertDim);
+    }
+    return needed;
+  }
+}
