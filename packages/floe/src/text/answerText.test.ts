@@ -1,26 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { type AnswerTokens, answerText } from './answerText.ts';
-
-const MARKERS = ['<|start|>', '<|channel|>', '<|message|>', '<|end|>', '<|constrain|>'];
-
-/** A vocabulary of the markers and all single bytes. */
-function tokensOf(markers: readonly string[]): AnswerTokens {
-  return {
-    vocabulary: { addSpacePrefix: false, model: 'gpt2', tokens: markers },
-    isControl: (id) => id < markers.length,
-    tokenBytes: (id) => Uint8Array.of(id - markers.length),
-  };
-}
+import { CHANNEL_MARKERS, idsOf, tokensOf } from './answerText.testing.ts';
+import { answerText } from './answerText.ts';
 
 /** What comes of a text whose markers are the vocabulary's, token by token, joined. */
-function read(text: string, { markers = MARKERS, continues = false } = {}) {
+function read(text: string, { markers = CHANNEL_MARKERS, continues = false } = {}) {
   const answer = answerText(tokensOf(markers), { continues });
-  const ids = text.split(/(<\|\w+\|>)/).flatMap((part) => {
-    const marker = markers.indexOf(part);
-    if (marker >= 0) return [marker];
-    return [...new TextEncoder().encode(part)].map((byte) => byte + markers.length);
-  });
-  const pieces = [...ids.map((id) => answer.push(id)), answer.flush()];
+  const pieces = [...idsOf(text, markers).map((id) => answer.push(id)), answer.flush()];
   return {
     text: pieces.map((piece) => piece.text).join(''),
     reasoning: pieces.map((piece) => piece.reasoning).join(''),
@@ -35,11 +20,10 @@ describe('an answer in channels', () => {
   });
 
   it('comes piece by piece, never a part of a character, and never a header', () => {
-    const answer = answerText(tokensOf(MARKERS), { continues: false });
-    const push = (...ids: number[]) => ids.map((id) => answer.push(id).text);
-    const bytes = (text: string) => [...new TextEncoder().encode(text)].map((byte) => byte + MARKERS.length);
-    expect(push(1, ...bytes('final'), 2).join('')).toBe('');
-    expect(push(...bytes('aé'))).toEqual(['a', '', 'é']);
+    const answer = answerText(tokensOf(CHANNEL_MARKERS), { continues: false });
+    const push = (text: string) => idsOf(text).map((id) => answer.push(id).text);
+    expect(push('<|channel|>final<|message|>').join('')).toBe('');
+    expect(push('aé')).toEqual(['a', '', 'é']);
   });
 
   it('shows a call to a tool with its name, behind what was said before it', () => {
