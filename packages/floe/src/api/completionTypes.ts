@@ -98,7 +98,7 @@ export interface ChatCompletion {
   readonly choices: readonly [
     {
       readonly index: 0;
-      /** `reasoning_content` comes of models that write it in a channel of its own (gpt-oss); others write it into the text. */
+      /** `reasoning_content` comes of models that mark it: gpt-oss's channels, `<think>`. Others write it into the text. */
       readonly message: { readonly role: 'assistant'; readonly content: string; readonly reasoning_content?: string };
       readonly finish_reason: FinishReason;
       /** The sampled ids, the end token not among them. */

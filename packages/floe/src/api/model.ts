@@ -249,10 +249,11 @@ export class LocalModel implements Model {
       const nMost = checked.maxTokens ?? Number.POSITIVE_INFINITY;
       const { conversation, release } = await this.take(prompt, prompt.length + nMost, signal);
       try {
-        let text = '';
+        let [text, reasoning] = ['', ''];
         for await (const part of answer(conversation, tokenizer, host.clock, { ...checked, prompt })) {
           if (part.kind === 'text') text += part.text;
-          else if (part.kind === 'done' && !continues) this.rememberAnswer(text, part.ids);
+          else if (part.kind === 'reasoning') reasoning += part.text;
+          else if (!continues && reasoning === '') this.rememberAnswer(text, part.ids);
           yield { ...part, nPrompt: prompt.length };
         }
       } finally {
@@ -264,7 +265,7 @@ export class LocalModel implements Model {
     }
   }
 
-  /** The next turn's messages will have this text. Markers that a model may write are no part of it. */
+  /** The next turn's messages will have this text. Markers and thoughts that a model may write are no part of it. */
   private rememberAnswer(text: string, ids: readonly number[]): void {
     const { tokenizer } = this.parts;
     if (!ids.some((id) => tokenizer.isControl(id))) this.own.remember(text, ids);

@@ -60,7 +60,7 @@ export async function* answer(
   // The id sampled last needs no room: nothing is computed from it.
   const nMost = Math.min(request.maxTokens ?? Number.POSITIVE_INFINITY, room + 1);
   const uniform = seededUniform(request.seed);
-  const text = answerText(tokenizer, { continues: request.continues });
+  const text = answerText(tokenizer, { continues: request.continues, prompt });
   const stop = new StopMatcher(request.stops);
   const ids: number[] = [];
   const cachedTokens = conversation.reuse(prompt);

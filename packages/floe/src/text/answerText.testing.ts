@@ -13,7 +13,7 @@ export function tokensOf(markers: readonly string[] = CHANNEL_MARKERS): AnswerTo
 
 /** The ids of a text: markers where it has them, bytes for the rest. */
 export function idsOf(text: string, markers: readonly string[] = CHANNEL_MARKERS): number[] {
-  return text.split(/(<\|\w+\|>)/).flatMap((part) => {
+  return text.split(/(<[^<>]+>)/).flatMap((part) => {
     const marker = markers.indexOf(part);
     if (marker >= 0) return [marker];
     return Array.from(new TextEncoder().encode(part), (byte) => byte + markers.length);

@@ -1,98 +1,57 @@
+import type { AnswerText } from './answerPiece.ts';
+import { ChannelText } from './channelText.ts';
 import { StreamingDetokenizer, type TokenText } from './detokenizer.ts';
+import { ThinkText } from './thinkText.ts';
 import type { Vocabulary } from './vocabulary.ts';
-
-/** Text of an answer that is certain now, and of the reasoning before it. */
-export interface AnswerPiece {
-  readonly text: string;
-  readonly reasoning: string;
-}
 
 export interface AnswerTokens extends TokenText {
   readonly vocabulary: Pick<Vocabulary, 'addSpacePrefix' | 'model' | 'tokens'>;
 }
 
-/** Ids of an answer to its text, one at a time. */
-export interface AnswerText {
-  push(id: number): AnswerPiece;
-  /** What is left at the end. */
-  flush(): AnswerPiece;
+export interface AnswerTextOptions {
+  /** True: the ids go on with a text, and are no answer of their own. */
+  readonly continues: boolean;
+  /** What they answer: a template may have begun the reasoning. */
+  readonly prompt: readonly number[];
 }
 
-/** @param continues  The ids go on with a text: they are no message. */
-export function answerText(tokens: AnswerTokens, { continues }: { readonly continues: boolean }): AnswerText {
+/** Which way a vocabulary's models keep reasoning apart, if any, is told by its markers. */
+export function answerText(tokens: AnswerTokens, { continues, prompt }: AnswerTextOptions): AnswerText {
   const stream = new StreamingDetokenizer(tokens, { continues });
-  const [start, channel, message, end] = ['<|start|>', '<|channel|>', '<|message|>', '<|end|>'].map((text) =>
-    tokens.vocabulary.tokens.indexOf(text),
-  ) as [number, number, number, number];
-  const hasChannels = [start, channel, message, end].every((id) => id >= 0 && tokens.isControl(id));
-  if (hasChannels && !continues) return new ChannelText(stream, { start, channel, message, end });
+  const { channels, think } = markersOf(tokens);
+  if (channels && !continues) return new ChannelText(stream, channels);
+  if (think && !continues) return new ThinkText(stream, think, endsIn(tokens, prompt, think.open));
   return {
     push: (id) => ({ text: stream.push(id), reasoning: '' }),
     flush: () => ({ text: stream.flush(), reasoning: '' }),
   };
 }
 
-type Channel = 'header' | 'text' | 'reasoning';
+const known = new WeakMap<readonly string[], ReturnType<typeof findMarkers>>();
 
-/**
- * gpt-oss answers in several messages, each behind a header: `<|channel|>analysis<|message|>…<|end|>`, then
- * `<|start|>assistant<|channel|>final<|message|>…`. What is in the channel 'analysis' is reasoning, all other channels are the
- * answer's text. The header of a message to a tool (`to=functions.weather`) is written before it: it is the call's name.
- */
-class ChannelText implements AnswerText {
-  #channel: Channel = 'header';
-  #header = '';
-  /** Whether the header says which channel it is of: one that never does was text. */
-  #isNamed = false;
-  readonly #begun = new Set<Channel>();
-
-  constructor(
-    private readonly stream: StreamingDetokenizer,
-    private readonly markers: Readonly<Record<'start' | 'channel' | 'message' | 'end', number>>,
-  ) {}
-
-  push(id: number): AnswerPiece {
-    const { start, channel, message, end } = this.markers;
-    switch (id) {
-      case start:
-      case end: {
-        const rest = this.flush();
-        [this.#channel, this.#header, this.#isNamed] = ['header', '', false];
-        return rest;
-      }
-      case channel:
-        this.#isNamed = true;
-        this.#header += ' ';
-        return NOTHING;
-      case message:
-        return this.#channel === 'header' ? this.#begin() : NOTHING;
-      default:
-        return this.#put(this.stream.push(id));
-    }
-  }
-
-  flush(): AnswerPiece {
-    const rest = this.#put(this.stream.flush());
-    if (this.#channel !== 'header' || this.#isNamed || this.#begun.size > 0) return rest;
-    const text = this.#header;
-    this.#header = '';
-    return { text, reasoning: '' };
-  }
-
-  #begin(): AnswerPiece {
-    const header = (this.#header + this.stream.flush()).trim();
-    const isCall = /(^|\s)to=/.test(header);
-    this.#channel = !isCall && /(^|\s)analysis(\s|$)/.test(header) ? 'reasoning' : 'text';
-    const between = this.#begun.has(this.#channel) ? '\n' : '';
-    this.#begun.add(this.#channel);
-    return this.#put(isCall ? `${between}${header}\n` : between);
-  }
-
-  #put(text: string): AnswerPiece {
-    if (this.#channel === 'header') this.#header += text;
-    if (text === '' || this.#channel === 'header') return NOTHING;
-    return { ...NOTHING, [this.#channel]: text };
-  }
+function markersOf(tokens: AnswerTokens): ReturnType<typeof findMarkers> {
+  const found = known.get(tokens.vocabulary.tokens) ?? findMarkers(tokens);
+  known.set(tokens.vocabulary.tokens, found);
+  return found;
 }
 
-const NOTHING: AnswerPiece = { text: '', reasoning: '' };
+function findMarkers({ vocabulary, isControl }: AnswerTokens) {
+  const idOf = (text: string) => vocabulary.tokens.indexOf(text);
+  const [start, channel, message, end] = [idOf('<|start|>'), idOf('<|channel|>'), idOf('<|message|>'), idOf('<|end|>')];
+  const [open, close] = [idOf('<think>'), idOf('</think>')];
+  const hasChannels = [start, channel, message, end].every((id) => id >= 0 && isControl(id));
+  return {
+    channels: hasChannels ? { start, channel, message, end } : null,
+    think: open >= 0 && close >= 0 ? { open, close } : null,
+  };
+}
+
+/** Whether nothing but white space stands behind `marker`. */
+function endsIn(tokens: AnswerTokens, ids: readonly number[], marker: number): boolean {
+  for (let i = ids.length - 1; i >= 0; i--) {
+    if (ids[i] === marker) return true;
+    // White space is ASCII here: of other bytes none is below '!'.
+    if (tokens.isControl(ids[i]!) || tokens.tokenBytes(ids[i]!).some((byte) => byte > 0x20)) return false;
+  }
+  return false;
+}
