@@ -22,6 +22,7 @@ const moe = (router: string, experts: string, [gate, up, down]: readonly [string
   'ffn_up.E': `${experts}.E.${up}`,
   'ffn_down.E': `${experts}.E.${down}`,
 });
+const mlpMoe = moe('mlp.gate', 'mlp.experts', ['gate_proj', 'up_proj', 'down_proj']);
 const mixtralMoe = moe('block_sparse_moe.gate', 'block_sparse_moe.experts', ['w1', 'w3', 'w2']);
 
 const layers: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -38,10 +39,11 @@ const layers: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   qwen2: { ...attention, ...mlp },
   qwen3: { ...attention, ...mlp },
+  olmoe: { ...attention, ffn_norm: 'post_attention_layernorm', ...mlpMoe },
   qwen3_moe: {
     ...attention,
     ffn_norm: 'post_attention_layernorm',
-    ...moe('mlp.gate', 'mlp.experts', ['gate_proj', 'up_proj', 'down_proj']),
+    ...mlpMoe,
   },
 };
 const globals: Readonly<Record<string, string>> = {
@@ -64,7 +66,7 @@ export function hubName(
   const [, stem = '', expert] = /^blk\.\d+\.([a-z_]+)(?:\.(\d+))?\./.exec(gguf) ?? [];
   const module = layers[modelType]![expert === undefined ? stem : `${stem}.E`];
   if (module === undefined) throw new Error(`${modelType} has no ${gguf}`);
-  const turns = !modelType.startsWith('qwen') && /^attn_[qk]$/.test(stem);
+  const turns = ['llama', 'mixtral', 'arctic'].includes(modelType) && /^attn_[qk]$/.test(stem);
   const headDim = Number(config.head_dim ?? Number(config.hidden_size) / Number(config.num_attention_heads));
   return {
     name: `model.layers.${layer}.${module.replace('.E.', `.${expert}.`)}.${suffix}`,
@@ -93,12 +95,13 @@ export function hubConfig({ metadata, tensors }: GgufInput): Record<string, unkn
     head_dim: of('attention.key_length'),
     tie_word_embeddings: !tensors.some(({ name }) => name === 'output.weight'),
     sliding_window: null,
-    [modelType === 'qwen3_moe' ? 'num_experts' : 'num_local_experts']: of('expert_count'),
+    [modelType === 'qwen3_moe' || modelType === 'olmoe' ? 'num_experts' : 'num_local_experts']: of('expert_count'),
     num_experts_per_tok: of('expert_used_count'),
     moe_intermediate_size: of('expert_feed_forward_length'),
     bos_token_id: plain(metadata['tokenizer.ggml.bos_token_id']),
     eos_token_id: plain(metadata['tokenizer.ggml.eos_token_id']),
     ...(modelType === 'arctic' ? { moe_layer_frequency: 1, parallel_attn_mlp_res: true, use_residual: true } : {}),
+    ...(modelType === 'olmoe' ? { norm_topk_prob: false, clip_qkv: null } : {}),
     ...(modelType === 'qwen3_moe' ? { decoder_sparse_step: 1, norm_topk_prob: true } : {}),
   };
   return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined));

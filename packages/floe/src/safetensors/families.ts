@@ -1,6 +1,6 @@
 /** The families whose checkpoints are read: a row each says how a hub's names and settings become GGUF's. */
 import { ModelError } from '../errors/index.ts';
-import { counts, type Entries } from './entries.ts';
+import { counts, type Entries, u32 } from './entries.ts';
 import type { JsonReader } from './json.ts';
 
 export interface Family {
@@ -32,7 +32,8 @@ const attention = {
   'self_attn.v_proj': 'attn_v',
   'self_attn.o_proj': 'attn_output',
 };
-const headNorms = { 'self_attn.q_norm': 'attn_q_norm', 'self_attn.k_norm': 'attn_k_norm' };
+/** Of q and k: of each head, or of all as one vector. */
+const queryNorms = { 'self_attn.q_norm': 'attn_q_norm', 'self_attn.k_norm': 'attn_k_norm' };
 const mlp = {
   post_attention_layernorm: 'ffn_norm',
   'mlp.gate_proj': 'ffn_gate',
@@ -46,9 +47,18 @@ const sparseMoe = {
   'block_sparse_moe.experts.*.w3': 'ffn_up.*',
   'block_sparse_moe.experts.*.w2': 'ffn_down.*',
 };
+const mlpMoe = {
+  'mlp.gate': 'ffn_gate_inp',
+  'mlp.experts.*.gate_proj': 'ffn_gate.*',
+  'mlp.experts.*.up_proj': 'ffn_up.*',
+  'mlp.experts.*.down_proj': 'ffn_down.*',
+};
 
-const mixtralExperts = (config: JsonReader) =>
-  counts(config, { num_local_experts: 'expert_count', num_experts_per_tok: 'expert_used_count' });
+/** Writers of some families changed their minds about a name. */
+const experts = (config: JsonReader): Entries => ({
+  expert_count: u32(config.optionalCount('num_local_experts') ?? config.count('num_experts')),
+  expert_used_count: u32(config.count('num_experts_per_tok')),
+});
 
 const families: readonly Family[] = [
   {
@@ -62,7 +72,7 @@ const families: readonly Family[] = [
     architecture: 'llama',
     pairsByTurns: true,
     layer: { ...attention, post_attention_layernorm: 'ffn_norm', ...sparseMoe },
-    metadata: mixtralExperts,
+    metadata: experts,
   },
   {
     modelTypes: ['arctic'],
@@ -82,7 +92,7 @@ const families: readonly Family[] = [
       only(config, 'moe_layer_frequency', 1);
       only(config, 'parallel_attn_mlp_res', true);
       only(config, 'use_residual', true);
-      return mixtralExperts(config);
+      return experts(config);
     },
   },
   {
@@ -96,32 +106,32 @@ const families: readonly Family[] = [
     modelTypes: ['qwen3'],
     architecture: 'qwen3',
     pairsByTurns: false,
-    layer: { ...attention, ...headNorms, ...mlp },
+    layer: { ...attention, ...queryNorms, ...mlp },
     metadata: withoutWindow,
+  },
+  {
+    modelTypes: ['olmoe'],
+    architecture: 'olmoe',
+    pairsByTurns: false,
+    layer: { ...attention, ...queryNorms, post_attention_layernorm: 'ffn_norm', ...mlpMoe },
+    metadata: (config) => {
+      only(config, 'norm_topk_prob', false);
+      if (config.get('clip_qkv') !== undefined) throw unsupported('clip_qkv');
+      return experts(config);
+    },
   },
   {
     modelTypes: ['qwen3_moe'],
     architecture: 'qwen3moe',
     pairsByTurns: false,
-    layer: {
-      ...attention,
-      ...headNorms,
-      post_attention_layernorm: 'ffn_norm',
-      'mlp.gate': 'ffn_gate_inp',
-      'mlp.experts.*.gate_proj': 'ffn_gate.*',
-      'mlp.experts.*.up_proj': 'ffn_up.*',
-      'mlp.experts.*.down_proj': 'ffn_down.*',
-    },
+    layer: { ...attention, ...queryNorms, post_attention_layernorm: 'ffn_norm', ...mlpMoe },
     metadata: (config) => {
       only(config, 'decoder_sparse_step', 1);
       only(config, 'norm_topk_prob', true);
       return {
         ...withoutWindow(config),
-        ...counts(config, {
-          num_experts: 'expert_count',
-          num_experts_per_tok: 'expert_used_count',
-          moe_intermediate_size: 'expert_feed_forward_length',
-        }),
+        ...experts(config),
+        ...counts(config, { moe_intermediate_size: 'expert_feed_forward_length' }),
       };
     },
   },

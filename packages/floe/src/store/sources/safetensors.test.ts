@@ -39,6 +39,7 @@ const families: Record<string, Omit<RandomModelOptions, 'type'>> = {
   arctic: { ...shape, architecture: 'arctic', ...moe, nLayers: 2 },
   qwen2: { ...shape, architecture: 'qwen2', ffDim: 160 },
   qwen3: { ...shape, architecture: 'qwen3', ffDim: 160, headDim: 64 },
+  olmoe: { ...shape, architecture: 'olmoe', ...moe },
   qwen3moe: { ...shape, architecture: 'qwen3moe', ...moe },
 };
 const passed = { plain: new Set<string>(), scaled: new Set<string>() };
