@@ -2,9 +2,12 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { startFilesServer } from '@floe/testkit/filesServer';
 import { testGpu } from '@floe/testkit/nodeGpu';
 import { randomAdapter } from '@floe/testkit/randomAdapter';
 import { type RandomModelOptions, randomModel } from '@floe/testkit/randomModel';
+import { IDBFactory } from 'fake-indexeddb';
+import 'fake-indexeddb/auto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nodeHost } from '../host/node.ts';
 import { loadInThread } from './load.ts';
@@ -26,7 +29,7 @@ const adapter = write('adapter.gguf', bytes);
 
 let model: Model;
 beforeAll(async () => {
-  model = await loadInThread(nodeHost(testGpu()), source);
+  model = await loadInThread({ ...nodeHost(testGpu()), indexedDB: new IDBFactory() }, source);
 }, 120_000);
 afterAll(() => model?.unload());
 
@@ -75,6 +78,20 @@ describe('model.adapters', () => {
     expect(one).not.toEqual(both);
     expect(one).not.toEqual(plain);
     expect((await model.adapters.list()).map(({ name }) => name)).toEqual(['other.gguf']);
+    await second.remove();
+    expect(await logprobs()).toEqual(plain);
+  });
+
+  it('keeps an adapter of an address, and takes it from there when the network is gone', async () => {
+    const plain = await logprobs();
+    const server = await startFilesServer(new Map([['/a.gguf', bytes]]));
+    const first = await model.adapters.add(`${server.origin}/a.gguf`);
+    const adapted = await logprobs();
+    await first.remove();
+    await server[Symbol.asyncDispose]();
+    const second = await model.adapters.add(`${server.origin}/a.gguf`);
+    expect(second.id).not.toBe(first.id);
+    expect(await logprobs()).toEqual(adapted);
     await second.remove();
     expect(await logprobs()).toEqual(plain);
   });

@@ -22,6 +22,14 @@ export interface AdaptedModel {
   readonly signalOf: (call: { readonly signal?: AbortSignal }) => AbortSignal;
 }
 
+/** To a model's set of adapters. */
+interface Change {
+  readonly apply: () => void;
+  readonly undo: () => void;
+  /** What else is done before others go on. */
+  readonly after?: () => Promise<void>;
+}
+
 export class LocalAdapters implements ModelAdapters {
   private readonly adapters = new Map<number, LocalAdapter>();
   private readonly coming = new Set<Promise<unknown>>();
@@ -46,13 +54,18 @@ export class LocalAdapters implements ModelAdapters {
     await Promise.allSettled(this.coming);
   }
 
-  /** Changes what acts when it is this call's turn; `before` that ends, what else must be done. */
-  async change(signal: AbortSignal, apply: () => void, before: () => Promise<void> = async () => {}): Promise<void> {
-    const leave = await this.model.alone(signal);
+  /** Changes what acts, when it is this call's turn. What fails is undone, and the first error is the one to tell. */
+  private async change(signal: AbortSignal, { apply, undo, after }: Change): Promise<void> {
+    const { engine, alone } = this.model;
+    const leave = await alone(signal);
     try {
       apply();
-      await this.model.engine.adaptersChanged();
-      await before();
+      await engine.adaptersChanged();
+      await after?.();
+    } catch (error) {
+      undo();
+      await engine.adaptersChanged().catch(() => {});
+      throw error;
     } finally {
       leave();
     }
@@ -61,7 +74,7 @@ export class LocalAdapters implements ModelAdapters {
   async remove(adapter: LocalAdapter): Promise<void> {
     if (!this.adapters.has(adapter.id)) return;
     const { placed, signalOf } = this.model;
-    await this.change(signalOf({}), () => placed.adapters.remove(adapter.placed));
+    await this.change(signalOf({}), { apply: () => placed.adapters.remove(adapter.placed), undo: () => {} });
     // Two may have asked.
     if (this.adapters.delete(adapter.id)) adapter.placed.destroy();
   }
@@ -69,10 +82,15 @@ export class LocalAdapters implements ModelAdapters {
   async setScale(adapter: LocalAdapter, scale: number): Promise<void> {
     checkScale(scale);
     if (scale === adapter.scale && this.adapters.has(adapter.id)) return;
-    await this.change(this.model.signalOf({}), () => {
+    const before = adapter.scale;
+    const weigh = (by: number) => {
+      adapter.placed.scale = by;
+    };
+    const apply = () => {
       if (!this.adapters.has(adapter.id)) throw removedError(adapter.name);
-      adapter.placed.scale = scale;
-    });
+      weigh(scale);
+    };
+    await this.change(this.model.signalOf({}), { apply, undo: () => weigh(before) });
   }
 
   private async read(source: AdapterSource, options: AdapterOptions, scale: number): Promise<Adapter> {
@@ -80,14 +98,16 @@ export class LocalAdapters implements ModelAdapters {
     const signal = signalOf(options);
     const { name, adapter } = await this.place(source, options, signal);
     adapter.scale = scale;
-    try {
+    const change: Change = {
+      apply: () => placed.adapters.add(adapter),
+      undo: () => placed.adapters.remove(adapter),
       // Compiled now, so that the next answer need not wait for it.
-      const warmUp = () => orAborted(engine.warmUp(), signal);
-      await this.change(signal, () => placed.adapters.add(adapter), warmUp);
-    } catch (error) {
-      await this.takeBack(adapter);
+      after: () => orAborted(engine.warmUp(), signal),
+    };
+    await this.change(signal, change).catch((error: unknown) => {
+      adapter.destroy();
       throw error;
-    }
+    });
     const handle = new LocalAdapter(this, ++this.nAdded, name, adapter);
     this.adapters.set(handle.id, handle);
     return handle;
@@ -112,16 +132,6 @@ export class LocalAdapters implements ModelAdapters {
     } finally {
       await opened.weights.close();
     }
-  }
-
-  /** What failed half-way leaves nothing behind; the first error is the one to tell. */
-  private async takeBack(adapter: PlacedAdapter): Promise<void> {
-    const { placed } = this.model;
-    // Not by a signal, which may be what it failed by.
-    await this.change(new AbortController().signal, () => placed.adapters.remove(adapter)).catch(() => {
-      placed.adapters.remove(adapter);
-    });
-    adapter.destroy();
   }
 }
 

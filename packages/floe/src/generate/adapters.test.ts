@@ -7,11 +7,11 @@ import { openOracle } from '@floe/testkit/oracle';
 import { mergedModel, randomAdapter } from '@floe/testkit/randomAdapter';
 import { type RandomModelOptions, randomModel } from '@floe/testkit/randomModel';
 import { seeded } from '@floe/testkit/seeded';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { readBuffer } from '../gpu/index.ts';
 import { systemClock } from '../host/index.ts';
 import { testDevice } from '../kernels/testGraph.ts';
-import { placeModel } from '../model/index.ts';
+import { contextPlan, placeModel } from '../model/index.ts';
 import { Engine } from './index.ts';
 import { answer, CONTEXT, GREEDY, PROMPT, planOf, storeOf } from './pagedAnswer.testing.ts';
 
@@ -131,6 +131,37 @@ describe('with experts at a quarter of the slots', () => {
     const none = await answer(file, { nDecoded: 4 });
     expect(none.logits).not.toEqual(resident.logits);
   });
+});
+
+it('two conversations that share their steps give the ids that each gives alone', async () => {
+  const device = await testDevice();
+  const bytes = randomModel(arctic);
+  const placed = await placeModel(device, await planOf(bytes), storeOf(bytes));
+  const engine = new Engine(device, placed, { ...contextPlan(CONTEXT), nWindows: 2 }, systemClock);
+  const [adapter] = await addAdapters(device, placed, 'arctic', [{ bytes: pairOf(arctic)[0]!, scale: 1 }]);
+  await engine.adaptersChanged();
+  const answerTo = async (prompt: readonly number[]) => {
+    const conversation = engine.open();
+    const leave = conversation.enter();
+    const ids: number[] = [];
+    let pending = await conversation.prefill(prompt, GREEDY, 0, () => {});
+    for (let i = 0; i < 8; i++) {
+      ids.push(await pending.wait());
+      pending = await conversation.decode(GREEDY, 0);
+    }
+    await pending.wait();
+    leave();
+    conversation.close();
+    return ids;
+  };
+  const run = vi.spyOn(engine.steps, 'run');
+  const two = [PROMPT, PROMPT.slice(0, 9)];
+  const alone = [await answerTo(two[0]!), await answerTo(two[1]!)];
+  expect(run.mock.calls.every(([rows]) => rows.length === 1)).toBe(true);
+  expect(await Promise.all(two.map(answerTo))).toEqual(alone);
+  expect(run.mock.calls.some(([rows]) => rows.length === 2)).toBe(true);
+  await engine.destroy();
+  adapter!.destroy();
 });
 
 it('a matrix in pieces has the same bits with its adapter as one in one', async () => {

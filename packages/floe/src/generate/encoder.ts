@@ -116,8 +116,8 @@ export class Encoder {
 
   /** The model's adapters came, went, or weigh something else: what was recorded is of another model. */
   async adaptersChanged(): Promise<void> {
+    await this.s.adapters.fit(this.model.adapters);
     await this.forget();
-    this.s.adapters.fit(this.model.adapters);
   }
 
   /** Waits for what is still being compiled, and gives everything back. */
@@ -133,9 +133,10 @@ export class Encoder {
   }
 
   private async forget(): Promise<void> {
-    const programs = await Promise.allSettled(this.kept.values());
-    for (const program of programs) if (program.status === 'fulfilled') program.value.graph.destroy();
+    const programs = [...this.kept.values()];
     this.kept.clear();
+    for (const program of await Promise.allSettled(programs))
+      if (program.status === 'fulfilled') program.value.graph.destroy();
   }
 
   private async run(chunks: readonly Chunk[], onUnit: () => void): Promise<void> {

@@ -25,16 +25,12 @@ export class KeptGraphs {
     return program;
   }
 
-  /** Forgets them: they are recorded again when they are wanted. None may be under way. */
+  /** Waits for what is still being compiled, and gives everything back: what is wanted from now on is recorded again. */
   async forget(): Promise<void> {
-    await this.destroy();
+    const programs = [...this.kept.values()];
     this.kept.clear();
-  }
-
-  /** Waits for what is still being compiled, and gives everything back. */
-  async destroy(): Promise<void> {
-    const programs = await Promise.allSettled(this.kept.values());
-    for (const program of programs) if (program.status === 'fulfilled') program.value.graph.destroy();
+    for (const program of await Promise.allSettled(programs))
+      if (program.status === 'fulfilled') program.value.graph.destroy();
   }
 
   private record<T extends object>(name: string, record: (rec: Recorder) => T): Promise<T & { readonly graph: Graph }> {

@@ -103,12 +103,12 @@ export class Prompts {
 
   /** The model's adapters are others: what was recorded is of another model. */
   async adaptersChanged(): Promise<void> {
+    await this.s.adapters.fit(this.parts.model.adapters);
     await this.graphs.forget();
-    this.s.adapters.fit(this.parts.model.adapters);
   }
 
   async destroy(): Promise<void> {
-    await this.graphs.destroy();
+    await this.graphs.forget();
     this.runner.destroy();
     this.readback.destroy();
     this.picker.destroy();

@@ -100,13 +100,13 @@ export class Steps {
 
   /** The model's adapters are others: what was recorded is of another model. */
   async adaptersChanged(): Promise<void> {
+    await this.s.adapters.fit(this.parts.model.adapters);
     await this.graphs.forget();
-    this.s.adapters.fit(this.parts.model.adapters);
   }
 
   async destroy(): Promise<void> {
     await this.running;
-    await this.graphs.destroy();
+    await this.graphs.forget();
     this.decoder.destroy();
     this.picker.destroy();
     this.ids.destroy();

@@ -68,7 +68,8 @@ export class Device {
     const { gpu } = this;
     gpu.pushErrorScope('validation');
     gpu.pushErrorScope('out-of-memory');
-    const scopes = async () => [await gpu.popErrorScope(), await gpu.popErrorScope()] as const;
+    // Both at once: between them another call might push its own.
+    const scopes = () => Promise.all([gpu.popErrorScope(), gpu.popErrorScope()]);
     const result = await work().catch(async (error: unknown) => {
       await scopes();
       throw error;

@@ -38,19 +38,24 @@ export class AdapterBuffers {
     return this.views.get('present')!;
   }
 
-  /** Makes room for what these adapters need, and for no more. Nothing recorded before may run after. */
-  fit(adapters: AdapterSet): void {
+  /**
+   * Makes room for what these adapters need, and for no more. Nothing recorded before may run after.
+   * @throws {GpuError} `gpu/out-of-memory`, `gpu/limits`.
+   */
+  async fit(adapters: AdapterSet): Promise<void> {
     const needed = this.bytesFor(adapters);
     for (const [name, { buffer }] of this.views) {
       if (needed.has(name)) continue;
       this.views.delete(name);
       this.device.buffers.destroy(buffer);
     }
-    for (const [name, bytes] of needed) {
-      if (this.views.has(name)) continue;
-      const sizeBytes = roundUp(bytes, BINDING_ALIGNMENT);
-      this.views.set(name, whole(this.device.buffers.storage('adapters', name, sizeBytes)));
-    }
+    await this.device.checked(async () => {
+      for (const [name, bytes] of needed) {
+        if (this.views.has(name)) continue;
+        const sizeBytes = roundUp(bytes, BINDING_ALIGNMENT);
+        this.views.set(name, whole(this.device.buffers.storage('adapters', name, sizeBytes)));
+      }
+    });
   }
 
   destroy(): void {

@@ -6,6 +6,7 @@ import { fileRowBytes, formatByName } from '../quant/index.ts';
 import type { MatrixPlan, RecordPlan, SourceRange } from '../store/index.ts';
 import type { AdapterPlan, PairPlan } from './adapterPlan.ts';
 import { mergedName, rowsOfSource } from './adapterTargets.ts';
+import { mostBytes } from './placeRecord.ts';
 import { rowsFrom } from './rowsFrom.ts';
 
 /** y[yOffset …] += scale · B (A x). */
@@ -54,7 +55,7 @@ export class PlacedAdapter {
   }
 }
 
-/** Reads an adapter's matrices and writes them to the GPU. */
+/** Reads an adapter's matrices and writes them to the GPU. @throws {GpuError} `gpu/out-of-memory`, `gpu/limits`. */
 export async function placeAdapter(
   device: Device,
   plan: AdapterPlan,
@@ -62,15 +63,14 @@ export async function placeAdapter(
   signal?: AbortSignal,
 ): Promise<PlacedAdapter> {
   const adapter = new PlacedAdapter(device, plan);
-  const write = async (record: RecordPlan, view: BufferView, offset: number) => {
-    throwIfAborted(signal);
-    device.throwIfFailed();
-    device.write(view.buffer, offset, await read(record, signal));
-  };
   try {
-    await device.checked(async () => {
-      for (const pair of plan.pairs) await placePair(device, adapter, pair, write);
-    });
+    // All buffers before the first read: what others allocate meanwhile is not in this scope.
+    const places = await device.checked(async () => plan.pairs.flatMap((pair) => placePair(device, adapter, pair)));
+    for (const { record, view, offset } of places) {
+      throwIfAborted(signal);
+      device.throwIfFailed();
+      device.write(view.buffer, offset, await read(record, signal));
+    }
   } catch (error) {
     adapter.destroy();
     throw error;
@@ -78,40 +78,42 @@ export async function placeAdapter(
   return adapter;
 }
 
-type Write = (record: RecordPlan, view: BufferView, offset: number) => Promise<void>;
+/** Where a record goes. */
+interface Place {
+  readonly record: RecordPlan;
+  readonly view: BufferView;
+  readonly offset: number;
+}
 
-async function placePair(device: Device, adapter: PlacedAdapter, plan: PairPlan, write: Write): Promise<void> {
+function placePair(device: Device, adapter: PlacedAdapter, plan: PairPlan): Place[] {
   const [first] = plan.records as [RecordPlan];
   const [a, b] = first.matrices as [MatrixPlan, MatrixPlan];
   if (plan.target.kind === 'experts') {
-    const placed = { pools: await placeExperts(device, adapter, plan, write), slotBytes: first.sizeBytes };
+    const { pools, places } = placeExperts(device, adapter, plan);
+    const placed = { pools, slotBytes: first.sizeBytes };
     adapter.experts.set(plan.tensor, { plan, a: { ...a, ...placed }, b: { ...b, ...placed } });
-    return;
+    return places;
   }
   const record = adapter.buffer(plan.tensor, first.sizeBytes);
-  await write(first, record, 0);
   const pair = { plan, a: { ...a, record }, b: { ...b, record } };
   if (plan.target.kind === 'embedding') adapter.embedding = pair;
   else adapter.dense.set(plan.tensor, pair);
+  return [{ record: first, view: record, offset: 0 }];
 }
 
 /** As slots that every expert has, in as few buffers as can be bound. */
-async function placeExperts(
-  device: Device,
-  adapter: PlacedAdapter,
-  { tensor, records }: PairPlan,
-  write: Write,
-): Promise<ExpertPool[]> {
+function placeExperts(device: Device, adapter: PlacedAdapter, { tensor, records }: PairPlan) {
   const slotBytes = records[0]!.sizeBytes;
-  const most = Math.max(1, Math.floor(device.gpu.limits.maxStorageBufferBindingSize / slotBytes));
+  const most = Math.max(1, Math.floor(mostBytes(device) / slotBytes));
   const pools: ExpertPool[] = [];
+  const places: Place[] = [];
   for (let firstSlot = 0; firstSlot < records.length; firstSlot += most) {
-    const nSlots = Math.min(most, records.length - firstSlot);
-    const view = adapter.buffer(`${tensor} from expert ${firstSlot}`, nSlots * slotBytes);
-    for (let i = 0; i < nSlots; i++) await write(records[firstSlot + i]!, view, i * slotBytes);
-    pools.push({ view, firstSlot, nSlots });
+    const inPool = records.slice(firstSlot, firstSlot + most);
+    const view = adapter.buffer(`${tensor} from expert ${firstSlot}`, inPool.length * slotBytes);
+    pools.push({ view, firstSlot, nSlots: inPool.length });
+    places.push(...inPool.map((record, i) => ({ record, view, offset: i * slotBytes })));
   }
-  return pools;
+  return { pools, places };
 }
 
 /** A matrix that knows which tensors it was made of. */
