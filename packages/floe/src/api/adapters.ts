@@ -49,6 +49,12 @@ export class LocalAdapters implements ModelAdapters {
     return [...this.adapters.values()].map((adapter) => adapter.info());
   }
 
+  /** Which act, and how much: what is computed depends on it. */
+  acting(): string {
+    const all = [...this.adapters.values()].map((adapter) => adapter.info());
+    return JSON.stringify(all.map(({ name, scale, nTensors, rank }) => [name, scale, nTensors, rank]));
+  }
+
   /** Resolves when none is on its way. */
   async idle(): Promise<void> {
     await Promise.allSettled(this.coming);

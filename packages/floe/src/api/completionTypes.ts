@@ -39,6 +39,12 @@ export interface CompletionRequest extends SamplingOptions {
   /** Text that ends the answer and is not part of it; found across token borders too. */
   readonly stop?: string | readonly string[];
   readonly signal?: AbortSignal;
+  /**
+   * Saves the conversation in the origin's storage under this name, as it grows and at its end: a reload, or a crash in
+   * the middle, costs nothing of it. `conversations.resume` goes on with an answer that was cut off; a next turn under the
+   * same name finds what was computed. A save that fails ends no answer: `memory().notices` says so.
+   */
+  readonly save?: string;
 }
 
 export interface ChatCompletionRequest extends CompletionRequest {

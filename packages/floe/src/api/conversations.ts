@@ -46,6 +46,19 @@ export class Conversations {
     }
   }
 
+  /** How many of these ids one of them has computed already, at the most. */
+  shared(ids: readonly number[]): number {
+    return Math.max(0, ...[...this.idle, ...this.busy.keys()].map((one) => one.shares(ids)));
+  }
+
+  /** Takes in one that comes back from storage, unless those that answer need the room. */
+  adopt({ nBlocks, open }: { nBlocks: number; open: () => Conversation }): void {
+    this.freeRow(null);
+    const { blocks } = this.engine.kv;
+    while (this.idle.length > 0 && this.missing + nBlocks > blocks.nFree) this.close(this.idle[0]!);
+    if (this.hasFreeRow && this.missing + nBlocks <= blocks.nFree) this.idle.push(open());
+  }
+
   /** Resolves when nobody answers, and keeps it so until the returned function is called. */
   async alone(signal: AbortSignal): Promise<() => void> {
     const endTurn = await this.queue.enter(signal);
@@ -101,10 +114,12 @@ export class Conversations {
 
   /** Forgets the conversations not used for longest until those that answer have what they were promised. */
   private makeRoom(): void {
-    const { blocks } = this.engine.kv;
-    const missing = () =>
-      [...this.busy].reduce((sum, [one, n]) => sum + Math.max(0, n - one.seat.sequence.heldBlocks().length), 0);
-    while (this.idle.length > 0 && missing() > blocks.nFree) this.close(this.idle[0]!);
+    while (this.idle.length > 0 && this.missing > this.engine.kv.blocks.nFree) this.close(this.idle[0]!);
+  }
+
+  /** Blocks that were promised and are not taken yet. */
+  private get missing(): number {
+    return [...this.busy].reduce((sum, [one, n]) => sum + Math.max(0, n - one.seat.sequence.heldBlocks().length), 0);
   }
 
   private freeRow(spared: Conversation | null): void {

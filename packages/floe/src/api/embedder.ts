@@ -4,7 +4,7 @@ import type { Host } from '../host/index.ts';
 import { LocalAdapters } from './adapters.ts';
 import { checkIds, onlyEmbeds } from './check.ts';
 import { dimensionsOf, responseOf, textsOf } from './embeddings.ts';
-import type { ModelParts } from './model.ts';
+import type { ModelParts } from './modelParts.ts';
 import { TurnQueue } from './queue.ts';
 import type {
   ChatCompletionChunk,
@@ -45,6 +45,13 @@ export class LocalEmbedder implements Model {
 
   readonly embeddings = { create: (request: EmbeddingsRequest) => this.embed(request) };
   readonly chat = { completions: { create: this.refusing() as Model['chat']['completions']['create'] } };
+  readonly conversations = {
+    list: async () => [],
+    resume: (): never => {
+      throw onlyEmbeds(this.info.name);
+    },
+    delete: async () => {},
+  };
   readonly completions = { create: this.refusing() as Model['completions']['create'] };
 
   async tokenize(text: string, options: TokenizeOptions = {}): Promise<number[]> {

@@ -20,6 +20,7 @@ import { LocalEmbedder } from './embedder.ts';
 import { embeddingsOf } from './embeddings.ts';
 import { ExpertWatch } from './experts.ts';
 import { fetchOptions } from './fetchOptions.ts';
+import { fingerprint } from './fingerprint.ts';
 import { LocalModel } from './model.ts';
 import { checkLoadOptions } from './options.ts';
 import { recordTrace } from './record.ts';
@@ -138,7 +139,8 @@ async function makeReady(
   if (placed.experts) engine.decoder.dropBelow = options.paging?.dropBelow ?? 0;
   const watch = placed.experts && new ExpertWatch(engine, placed.experts, host.clock, options.onExperts);
   if (options.onTrace) recordTrace(engine, info.name, options.onTrace);
-  const model = new LocalModel({ ...common, host, engine, template, watch });
+  const hashModel = () => fingerprint(host, opened.header, plan, weights);
+  const model = new LocalModel({ ...common, host, engine, template, watch, hashModel });
   return { model, experts: placed.experts };
 }
 

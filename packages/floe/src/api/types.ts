@@ -34,7 +34,15 @@ export interface LoadProgress {
 }
 
 export interface LoadNotice {
-  readonly kind: 'no-ranges' | 'not-stored' | 'refetched' | 'resumed' | 'slow-storage' | 'paged' | 'few-slots';
+  readonly kind:
+    | 'not-saved'
+    | 'no-ranges'
+    | 'not-stored'
+    | 'refetched'
+    | 'resumed'
+    | 'slow-storage'
+    | 'paged'
+    | 'few-slots';
   readonly message: string;
 }
 
@@ -201,6 +209,40 @@ export interface TokenizeOptions {
   readonly addSpecial?: boolean;
 }
 
+/** A conversation in the origin's storage. */
+export interface SavedConversationInfo {
+  readonly name: string;
+  readonly promptTokens: number;
+  readonly answerTokens: number;
+  /** Of its keys and values. */
+  readonly storedBytes: number;
+  /** Milliseconds since 1970. */
+  readonly savedMs: number;
+}
+
+export interface ResumeOptions {
+  /** True: where its keys and values are damaged, they are computed again from its ids. Default false: that is an error. */
+  readonly rebuild?: boolean;
+  /** Hears how many of its tokens are computed again, before the answer goes on. */
+  readonly onProgress?: (progress: { readonly tokens: number; readonly total: number }) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Conversations that outlive the page, of this model alone. */
+export interface ConversationsFace {
+  list(): Promise<SavedConversationInfo[]>;
+  /**
+   * The answer that was saved last under that name: what it had by then, and how it goes on, with the tokens it would
+   * have had. It is saved on under its name.
+   *
+   * @throws {ContextError} `context/not-saved`; `context/damaged`: its bytes are not what was saved (see `rebuild`);
+   * `context/other-model`.
+   */
+  resume(name: string, options?: ResumeOptions): AsyncIterable<ChatCompletionChunk>;
+  /** One that is not there is no error. */
+  delete(name: string): Promise<void>;
+}
+
 /** A model that is ready to answer. */
 export interface Model extends AsyncDisposable {
   readonly info: ModelInfo;
@@ -228,6 +270,7 @@ export interface Model extends AsyncDisposable {
   };
   /** LoRA adapters, applied, weighed and removed while it stays loaded. */
   readonly adapters: ModelAdapters;
+  readonly conversations: ConversationsFace;
   tokenize(text: string, options?: TokenizeOptions): Promise<number[]>;
   detokenize(ids: readonly number[]): Promise<string>;
   /**

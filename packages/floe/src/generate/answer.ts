@@ -1,11 +1,11 @@
 import { ContextError, NumericError, throwIfAborted } from '../errors/index.ts';
 import type { Clock } from '../host/index.ts';
 import { NOTHING_PICKED } from '../kernels/index.ts';
-import { answerText, type Tokenizer } from '../text/index.ts';
+import type { Tokenizer } from '../text/index.ts';
+import { AnswerParts, type TextPart } from './answerText.ts';
 import type { Conversation } from './conversation.ts';
-import type { Picking } from './pick.ts';
+import type { PendingId, Picking } from './pick.ts';
 import { seededUniform } from './random.ts';
-import { StopMatcher } from './stop.ts';
 
 export interface AnswerRequest {
   readonly prompt: readonly number[];
@@ -19,17 +19,19 @@ export interface AnswerRequest {
   readonly endIds: ReadonlySet<number>;
   /** True: the answer goes on with a text. False: it is a text of its own. */
   readonly continues: boolean;
+  /** The first ids of the answer, where it was cut off and goes on; by itself none. */
+  readonly answered?: readonly number[];
   /** Called before each unit of the prompt. */
   readonly onUnit: () => void;
+  /** Called with all ids so far, the end not among them, when one has come. */
+  readonly onIds?: (ids: readonly number[]) => void;
   readonly signal: AbortSignal | undefined;
   /** When the call was made, by the clock: the first token's time counts from there. */
   readonly startMs: number;
 }
 
-/** Reasoning comes apart where the model keeps it apart. */
 export type AnswerPart =
-  | { readonly kind: 'text'; readonly text: string }
-  | { readonly kind: 'reasoning'; readonly text: string }
+  | TextPart
   | {
       readonly kind: 'done';
       readonly reason: 'stop' | 'length';
@@ -53,25 +55,16 @@ export async function* answer(
   clock: Clock,
   request: AnswerRequest,
 ): AsyncGenerator<AnswerPart> {
-  const { prompt, picking, signal } = request;
+  const { prompt, picking, signal, answered = [] } = request;
   const { window, overflow } = conversation.context;
   const room = overflow === 'slide' ? Number.POSITIVE_INFINITY : window - prompt.length;
   if (room < 0) throw promptTooLong(prompt.length, window);
   // The id sampled last needs no room: nothing is computed from it.
   const nMost = Math.min(request.maxTokens ?? Number.POSITIVE_INFINITY, room + 1);
   const uniform = seededUniform(request.seed);
-  const text = answerText(tokenizer, { continues: request.continues, prompt });
-  const stop = new StopMatcher(request.stops);
+  const text = new AnswerParts(tokenizer, request);
   const ids: number[] = [];
-  const cachedTokens = conversation.reuse(prompt);
   let endId: readonly number[] = [];
-  const beforeUnit = () => {
-    throwIfAborted(signal);
-    request.onUnit();
-  };
-  let pending = await conversation.prefill(prompt.slice(cachedTokens), picking, uniform(), beforeUnit, signal);
-  let ahead: typeof pending | null = null;
-  let waited = false;
   let firstMs = 0;
   const done = (reason: 'stop' | 'length'): AnswerPart => {
     const nowMs = clock.now();
@@ -82,52 +75,72 @@ export async function* answer(
       prefillMs: (firstMs || nowMs) - request.startMs,
       decodeMs: firstMs ? nowMs - firstMs : 0,
       droppedTokens: Math.max(0, prompt.length + ids.length - window),
-      cachedTokens,
+      cachedTokens: Math.min(cachedTokens, prompt.length),
     };
   };
+  const known = [...prompt, ...answered];
+  const cachedTokens = conversation.reuse(known);
+  // Each id has had its draw.
+  for (const id of answered) {
+    uniform();
+    ids.push(id);
+    yield* text.push(id);
+  }
+  if (text.stopped || ids.length >= nMost) {
+    if (!text.stopped) yield* text.end();
+    yield done(text.stopped ? 'stop' : 'length');
+    return;
+  }
+  const decode = (given?: number) => conversation.decode(picking, uniform(), signal, given);
+  let pending = await begin();
+  let ahead: PendingId | null = null;
+  let waited = false;
   const leave = conversation.enter();
   try {
     while (ids.length < nMost) {
       waited = false;
       const isLast = ids.length + 1 >= nMost;
-      ahead = !isLast && conversation.cannotMiss ? await conversation.decode(picking, uniform(), signal) : null;
+      ahead = !isLast && conversation.cannotMiss ? await decode() : null;
       waited = true;
       const id = pickedId(await pending.wait());
       firstMs ||= clock.now();
       throwIfAborted(signal);
       if (request.endIds.has(id)) {
         endId = [id];
-        const rest = text.flush();
-        yield* partOf('reasoning', rest.reasoning);
-        yield* partOf('text', stop.push(rest.text).text + stop.flush());
+        yield* text.end();
         yield done('stop');
         return;
       }
       ids.push(id);
-      const pushed = text.push(id);
-      yield* partOf('reasoning', pushed.reasoning);
-      const piece = stop.push(pushed.text);
-      yield* partOf('text', piece.text);
-      if (piece.stopped) {
+      request.onIds?.(ids);
+      yield* text.push(id);
+      if (text.stopped) {
         yield done('stop');
         return;
       }
       if (isLast) break;
-      pending = ahead ?? (await conversation.decode(picking, uniform(), signal));
+      pending = ahead ?? (await decode());
       ahead = null;
     }
     if (overflow === 'error' && ids.length > room) throw windowFull(ids.length, window);
-    const last = text.flush();
-    yield* partOf('reasoning', last.reasoning);
-    const rest = stop.push(last.text);
-    yield* partOf('text', rest.stopped ? rest.text : rest.text + stop.flush());
-    yield done(rest.stopped ? 'stop' : 'length');
+    yield* text.end();
+    yield done(text.stopped ? 'stop' : 'length');
   } finally {
     leave();
     // The buffers of steps still queued must come back before the next answer begins; why this one ended is known.
     if (!waited) await pending.wait().catch(() => {});
     await ahead?.wait().catch(() => {});
     conversation.holds([...prompt, ...ids, ...endId]);
+  }
+
+  /** The first id that is not known: by a step where the cache holds all but the last that is, else by a prompt. */
+  function begin(): Promise<PendingId> {
+    if (answered.length > 0 && cachedTokens === known.length - 1) return decode(known.at(-1));
+    const beforeUnit = () => {
+      throwIfAborted(signal);
+      request.onUnit();
+    };
+    return conversation.prefill(known.slice(cachedTokens), picking, uniform(), beforeUnit, signal);
   }
 }
 
@@ -137,10 +150,6 @@ function pickedId(id: number): number {
   throw new NumericError('numeric/not-finite', 'The logits of a step are not numbers: no token can be picked.', {
     remedy: 'The weights are damaged, or overflow in this quantization. Download the model again or take another file.',
   });
-}
-
-function* partOf(kind: 'text' | 'reasoning', text: string): Generator<AnswerPart> {
-  if (text !== '') yield { kind, text };
 }
 
 function promptTooLong(nPrompt: number, window: number): ContextError {

@@ -66,6 +66,18 @@ export class Engine {
     return this.seat(new KvSequence(this.kv.blocks, this.kv.window));
   }
 
+  /**
+   * A conversation of these ids that was saved: of its first `length` positions, blocks of 32 by where they begin.
+   * @throws {ContextError} `context/kv-full`: no room for so many.
+   */
+  restore(ids: readonly number[], length: number, saved: ReadonlyMap<number, Uint8Array>): Conversation {
+    const sequence = KvSequence.resume(this.kv.blocks, this.kv.window, length, [...saved.keys()]);
+    for (const { position, block } of sequence.heldBlocks()) this.kv.write(block, saved.get(position)!);
+    const conversation = this.seat(sequence);
+    conversation.holds(ids);
+    return conversation;
+  }
+
   /** A conversation whose blocks are known: a fork of another, or one that was saved. */
   seat(sequence: KvSequence): Conversation {
     const row = this.freeRows.pop();

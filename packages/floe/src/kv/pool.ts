@@ -1,4 +1,4 @@
-import { type BufferView, type Device, whole } from '../gpu/index.ts';
+import { type BufferView, type Device, Readback, whole } from '../gpu/index.ts';
 import { type KvFormatName, type KvView, kvBlockBytes } from '../kernels/index.ts';
 import { KvBlocks } from './blocks.ts';
 import { KV_ROWS, type KvGeometry, type KvShape, type KvWindow, kvGeometry } from './geometry.ts';
@@ -78,6 +78,36 @@ export class KvPool {
         encoder.copyBufferToBuffer(staging.buffer, 0, buffer, to * blockBytes, blockBytes);
       }
     }
+  }
+
+  /** Bytes of a block in all layers. */
+  get savedBytes(): number {
+    return this.layers.length * this.blockBytes;
+  }
+
+  /** What blocks hold in all layers, layer after layer, once what is submitted by now has run. */
+  async read(blocks: readonly number[]): Promise<Uint8Array[]> {
+    const { device, layers, blockBytes, savedBytes } = this;
+    const readback = new Readback(device, blocks.length * savedBytes);
+    const encoder = device.gpu.createCommandEncoder();
+    const parts = blocks.flatMap((block) =>
+      layers.map(({ buffer: source }) => ({ source, offset: block * blockBytes, sizeBytes: blockBytes })),
+    );
+    const pending = readback.copyParts(encoder, parts);
+    device.submit(encoder.finish());
+    try {
+      const bytes = await pending.wait();
+      return blocks.map((_, i) => new Uint8Array(bytes, i * savedBytes, savedBytes));
+    } finally {
+      readback.destroy();
+    }
+  }
+
+  /** Puts back what `read` gave. */
+  write(block: number, bytes: Uint8Array): void {
+    const { blockBytes } = this;
+    for (const [layer, { buffer }] of this.layers.entries())
+      this.device.write(buffer, block * blockBytes, bytes.subarray(layer * blockBytes, (layer + 1) * blockBytes));
   }
 
   destroy(): void {

@@ -1,3 +1,4 @@
+export { ConversationStore, type SavedConversation } from './conversationStore.ts';
 export type { StoredModel } from './models.ts';
 export { deleteModel, listModels } from './models.ts';
 export type { BackgroundProgress, StoreNotice, StoreProgress } from './notices.ts';

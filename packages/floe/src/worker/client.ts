@@ -13,6 +13,7 @@ import type {
   Model,
   ModelInfo,
   PositionLogprobs,
+  ResumeOptions,
   TextCompletion,
   TextCompletionRequest,
   TokenizeOptions,
@@ -21,7 +22,15 @@ import { abortedError, orAborted, RequestError, throwIfAborted, WorkerError } fr
 import type { DeviceOptions } from '../gpu/index.ts';
 import { WorkerAdapters } from './adapters.ts';
 import { serveFetch } from './fetchBridge.ts';
-import { type Outcome, unwrap, type WireAnswer, type WorkerFace, wireSource, withoutSignal } from './protocol.ts';
+import {
+  type Outcome,
+  unwrap,
+  type WireAnswer,
+  type WireStream,
+  type WorkerFace,
+  wireSource,
+  withoutSignal,
+} from './protocol.ts';
 
 /**
  * Opens a model and makes it ready to answer, in a worker of its own. The first time its weights come from `source`,
@@ -167,6 +176,15 @@ class WorkerModel implements Model {
       this.link.call(signal, (worker, call) => worker.embed(call, request)),
   };
 
+  readonly conversations = {
+    list: () => this.link.call(undefined, (worker) => worker.savedConversations()),
+    resume: (name: string, { rebuild = false, onProgress, signal }: ResumeOptions = {}) =>
+      this.stream({ kind: 'resume', name, rebuild }, signal, onProgress),
+    delete: async (name: string) => {
+      await this.link.call(undefined, (worker) => worker.deleteConversation(name));
+    },
+  };
+
   tokenize(text: string, options: TokenizeOptions = {}): Promise<number[]> {
     return this.link.call(undefined, (worker) => worker.tokenize(text, options));
   }
@@ -217,9 +235,14 @@ class WorkerModel implements Model {
     return this.link.call(signal, (worker, call) => worker.complete(call, answer));
   }
 
-  private async *stream(answer: WireAnswer, signal: AbortSignal | undefined): AsyncGenerator<ChatCompletionChunk> {
+  private async *stream(
+    answer: WireStream,
+    signal: AbortSignal | undefined,
+    onProgress?: ResumeOptions['onProgress'],
+  ): AsyncGenerator<ChatCompletionChunk> {
+    const progress = onProgress ? proxy(onProgress) : null;
     const id = this.link.newCall();
-    await this.link.call(signal, (worker) => worker.stream(id, answer), id);
+    await this.link.call(signal, (worker) => worker.stream(id, answer, progress), id);
     let ended = false;
     try {
       while (!ended) {

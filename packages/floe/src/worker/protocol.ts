@@ -16,6 +16,8 @@ import type {
   MemoryReport,
   ModelInfo,
   PositionLogprobs,
+  ResumeOptions,
+  SavedConversationInfo,
   StoredProgress,
   TextCompletion,
   TextCompletionRequest,
@@ -34,6 +36,8 @@ export type WireAnswer =
   | { readonly kind: 'chat'; readonly request: Cloneable<ChatCompletionRequest> }
   | { readonly kind: 'text'; readonly request: Cloneable<TextCompletionRequest> };
 export type WireAdapterOptions = Cloneable<AdapterOptions>;
+/** What is streamed: an answer, or one that was saved and goes on. */
+export type WireStream = WireAnswer | { readonly kind: 'resume'; readonly name: string; readonly rebuild: boolean };
 export type WireSource = string | Blob | readonly Blob[];
 
 /** The worker's side. `call` names one call of the page, so that it can be aborted and, if an answer, drawn piece by piece. */
@@ -51,7 +55,7 @@ export interface WorkerFace {
   complete(call: number, answer: WireAnswer): Promise<Outcome<ChatCompletion | TextCompletion>>;
   embed(call: number, request: Cloneable<EmbeddingsRequest>): Promise<Outcome<EmbeddingsResponse>>;
   /** Begins an answer; `next` gives its chunks, and null behind the last. An answer nobody draws from pauses. */
-  stream(call: number, answer: WireAnswer): Promise<Outcome<null>>;
+  stream(call: number, answer: WireStream, onProgress: ResumeOptions['onProgress'] | null): Promise<Outcome<null>>;
   next(call: number): Promise<Outcome<ChatCompletionChunk | null>>;
   /** Ends an answer before its end, as leaving a loop does. */
   leave(call: number): Promise<Outcome<null>>;
@@ -72,6 +76,8 @@ export interface WorkerFace {
   scaleAdapter(id: number, scale: number): Promise<Outcome<null>>;
   removeAdapter(id: number): Promise<Outcome<null>>;
   adapters(): Promise<Outcome<readonly AdapterInfo[]>>;
+  savedConversations(): Promise<Outcome<SavedConversationInfo[]>>;
+  deleteConversation(name: string): Promise<Outcome<null>>;
   unload(): Promise<Outcome<null>>;
   /** Takes the lock whose release tells the page that this worker is gone; resolves once it is held. */
   holdAlive(lock: string): Promise<void>;

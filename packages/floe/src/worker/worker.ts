@@ -1,10 +1,17 @@
 /** The worker: a model in a thread of its own. */
 import { expose } from 'comlink';
-import { type Adapter, type ChatCompletionChunk, type LoadOptions, loadInThread, type Model } from '../api/index.ts';
+import {
+  type Adapter,
+  type ChatCompletionChunk,
+  type LoadOptions,
+  loadInThread,
+  type Model,
+  type ResumeOptions,
+} from '../api/index.ts';
 import { InternalError } from '../errors/index.ts';
 import { browserHost } from '../host/index.ts';
 import { type FetchFace, fetchThrough } from './fetchBridge.ts';
-import { outcomeOf, type WireAnswer, type WorkerFace } from './protocol.ts';
+import { outcomeOf, type WireStream, type WorkerFace } from './protocol.ts';
 
 let model: Model | null = null;
 const aborts = new Map<number, AbortController>();
@@ -34,7 +41,15 @@ function fetchOf(page: FetchFace | null): Pick<LoadOptions, 'fetch'> {
   return page ? { fetch: fetchThrough(page as Parameters<typeof fetchThrough>[0]) } : {};
 }
 
-function streamOf(answer: WireAnswer, signal: AbortSignal): AsyncIterable<ChatCompletionChunk> {
+function streamOf(
+  answer: WireStream,
+  onProgress: ResumeOptions['onProgress'],
+  signal: AbortSignal,
+): AsyncIterable<ChatCompletionChunk> {
+  if (answer.kind === 'resume') {
+    const { name, rebuild } = answer;
+    return loaded().conversations.resume(name, { rebuild, signal, ...(onProgress ? { onProgress } : {}) });
+  }
   return answer.kind === 'chat'
     ? loaded().chat.completions.create({ ...answer.request, stream: true, signal })
     : loaded().completions.create({ ...answer.request, stream: true, signal });
@@ -65,11 +80,11 @@ const face: WorkerFace = {
     ),
   embed: (call, request) =>
     outcomeOf(() => abortable(call, (signal) => loaded().embeddings.create({ ...request, signal }))),
-  stream: (call, answer) =>
+  stream: (call, answer, onProgress) =>
     outcomeOf(async () => {
       const controller = new AbortController();
       aborts.set(call, controller);
-      answers.set(call, streamOf(answer, controller.signal)[Symbol.asyncIterator]());
+      answers.set(call, streamOf(answer, onProgress ?? undefined, controller.signal)[Symbol.asyncIterator]());
       return null;
     }),
   next: (call) =>
@@ -118,6 +133,12 @@ const face: WorkerFace = {
       return null;
     }),
   adapters: () => outcomeOf(() => loaded().adapters.list()),
+  savedConversations: () => outcomeOf(() => loaded().conversations.list()),
+  deleteConversation: (name) =>
+    outcomeOf(async () => {
+      await loaded().conversations.delete(name);
+      return null;
+    }),
   unload: () =>
     outcomeOf(async () => {
       await model?.unload();

@@ -1,0 +1,196 @@
+/** A model's answers: each with the conversation it goes on with, saved as it grows where that is asked for. */
+import { ContextError } from '../errors/index.ts';
+import { type AnswerPart, answer, type Conversation } from '../generate/index.ts';
+import type { SavedConversation } from '../store/index.ts';
+import { endIds } from '../text/index.ts';
+import { checkPrompt, maxTokensOf, pickingOf, seedOf, stopsOf } from './check.ts';
+import { Conversations } from './conversations.ts';
+import type { ModelParts } from './modelParts.ts';
+import { OwnAnswers } from './ownAnswers.ts';
+import { idsOf, SavedConversations, type SavedRequest } from './savedConversations.ts';
+import type { CompletionRequest, LoadNotice, ResumeOptions } from './types.ts';
+
+/** The parts of an answer, and how many tokens its prompt has. */
+export type Answer = AsyncGenerator<AnswerPart & { nPrompt: number }>;
+
+/** What an answer is to be, of which a beginning may be there. */
+interface Asked extends SavedRequest {
+  readonly prompt: readonly number[];
+  readonly answered: readonly number[];
+  readonly onProgress?: ResumeOptions['onProgress'];
+}
+
+type Kept = Pick<CompletionRequest, 'save'> & { readonly signal: AbortSignal };
+
+export class Answers {
+  readonly conversations: Conversations;
+  readonly saved: SavedConversations;
+  /** What went otherwise than hoped. */
+  readonly notices: LoadNotice[] = [];
+  /** Of answers of late, the ids by their text. */
+  readonly own = new OwnAnswers();
+  private readonly ends: ReadonlySet<number>;
+  private readonly running = new Set<Answer>();
+
+  constructor(
+    private readonly parts: ModelParts,
+    private readonly hooks: {
+      /** What acts on the weights. */
+      readonly acting: () => string;
+      /** An answer has ended. */
+      readonly onEnd: () => void;
+    },
+  ) {
+    this.conversations = new Conversations(parts.engine);
+    this.saved = new SavedConversations(parts.host, parts.engine, { hash: parts.hashModel, acting: hooks.acting });
+    this.ends = endIds(parts.tokenizer.vocabulary);
+  }
+
+  /** An answer to a prompt; `continues`: it goes on with a text. It runs once it is first read. */
+  to(request: CompletionRequest, signal: AbortSignal, promptOf: () => Promise<number[]>, continues: boolean): Answer {
+    const { save } = request;
+    return this.begin({ ...(save === undefined ? {} : { save }), signal }, () =>
+      this.ask(request, promptOf, continues),
+    );
+  }
+
+  /** The answer that was saved last under that name, and how it goes on. */
+  resume(name: string, { rebuild = false, onProgress }: ResumeOptions, signal: AbortSignal): Answer {
+    return this.begin({ save: name, signal }, async () => {
+      const saved = await this.saved.find(name);
+      const { request, prompt, answer } = saved;
+      await this.wake(saved, rebuild);
+      return { ...(request as SavedRequest), prompt: [...prompt], answered: [...answer], onProgress };
+    });
+  }
+
+  /** Ends those that run, wherever their readers are, and waits for it. */
+  async end(): Promise<void> {
+    await Promise.allSettled([...this.running].map((one) => one.return(undefined)));
+    await this.conversations.drained();
+  }
+
+  /** A request's parameters, checked, and its prompt. */
+  private async ask(request: CompletionRequest, promptOf: () => Promise<number[]>, continues: boolean): Promise<Asked> {
+    const checked = {
+      picking: pickingOf(request),
+      seed: seedOf(request, this.parts.host.random),
+      maxTokens: maxTokensOf(request),
+      stops: stopsOf(request),
+      continues,
+    };
+    const prompt = await promptOf();
+    checkPrompt(prompt, this.parts.info.nVocab);
+    if (request.save !== undefined) await this.wakeFor(request.save, prompt);
+    return { ...checked, prompt, answered: [] };
+  }
+
+  /** An answer that `end` can end. */
+  private begin(kept: Kept, ask: () => Promise<Asked>): Answer {
+    const parts: Answer = this.answer(kept, ask, {
+      onStart: () => this.running.add(parts),
+      onEnd: () => this.running.delete(parts),
+    });
+    return parts;
+  }
+
+  private async *answer(
+    { save, signal }: Kept,
+    ask: () => Promise<Asked>,
+    { onStart, onEnd }: { onStart: () => void; onEnd: () => void },
+  ): Answer {
+    const startMs = this.parts.host.clock.now();
+    onStart();
+    try {
+      const asked = await ask();
+      const known = [...asked.prompt, ...asked.answered];
+      const nTokens = asked.prompt.length + (asked.maxTokens ?? Number.POSITIVE_INFINITY);
+      const { conversation, release } = await this.conversations.take({ shared: known, nTokens, signal });
+      try {
+        yield* this.partsOf(conversation, asked, { save, signal, startMs });
+      } finally {
+        release();
+        this.hooks.onEnd();
+      }
+    } finally {
+      onEnd();
+    }
+  }
+
+  private async *partsOf(
+    conversation: Conversation,
+    { onProgress, ...asked }: Asked,
+    { save, signal, startMs }: { save: string | undefined; signal: AbortSignal; startMs: number },
+  ): Answer {
+    const { prompt, answered, continues } = asked;
+    const { tokenizer, host, device, watch } = this.parts;
+    device.throwIfFailed();
+    const keeper = save === undefined ? null : await this.keeperOf(save, conversation, asked);
+    let ids = answered;
+    let [text, reasoning] = ['', ''];
+    const hooks = {
+      onUnit: () => {
+        watch?.changed();
+        onProgress?.({ tokens: conversation.length, total: prompt.length + answered.length });
+      },
+      onIds: (soFar: readonly number[]) => {
+        ids = soFar;
+        keeper?.note(soFar);
+      },
+    };
+    try {
+      const request = { ...asked, ...hooks, endIds: this.ends, signal, startMs };
+      for await (const part of answer(conversation, tokenizer, host.clock, request)) {
+        if (part.kind === 'text') text += part.text;
+        else if (part.kind === 'reasoning') reasoning += part.text;
+        else if (!continues && reasoning === '') this.rememberAnswer(text, part.ids);
+        yield { ...part, nPrompt: prompt.length };
+      }
+    } finally {
+      // Also of one that was stopped: it may be gone on with.
+      await keeper?.finish(ids);
+    }
+  }
+
+  /** A saved conversation's keys and values come back to the cache; what is damaged of them is an error, unless they may be computed again. */
+  private async wake(saved: SavedConversation, rebuild: boolean): Promise<void> {
+    try {
+      const blocks = await this.saved.blocksOf(saved);
+      if (blocks) this.conversations.adopt(blocks);
+    } catch (error) {
+      if (!rebuild) throw error;
+      this.notice(`${String(error)} It is computed again.`);
+    }
+  }
+
+  /** The same for a next turn, if they have more of its prompt than the cache has; damage costs a computation, and is told. */
+  private async wakeFor(name: string, prompt: readonly number[]): Promise<void> {
+    try {
+      const saved = await this.saved.find(name);
+      const ids = idsOf(saved);
+      let nShared = 0;
+      while (nShared < saved.length && ids[nShared] === prompt[nShared]) nShared++;
+      if (nShared > this.conversations.shared(prompt)) await this.wake(saved, false);
+    } catch (error) {
+      if (!(error instanceof ContextError)) throw error;
+      if (error.code !== 'context/not-saved') this.notice(`${error.message} It is computed again, and saved anew.`);
+    }
+  }
+
+  private keeperOf(name: string, conversation: Conversation, { prompt, answered: _, ...request }: Asked) {
+    const { picking, seed, maxTokens, stops, continues } = request;
+    const standing = { prompt, request: { picking, seed, maxTokens, stops, continues } };
+    const onError = (error: unknown) => this.notice(`${name} could not be saved: ${String(error)}`);
+    return this.saved.keeper(name, conversation, standing, onError);
+  }
+
+  private notice(message: string): void {
+    this.notices.push({ kind: 'not-saved', message });
+  }
+
+  /** The next turn's messages will have this text. Markers and thoughts that a model may write are no part of it. */
+  private rememberAnswer(text: string, ids: readonly number[]): void {
+    const { tokenizer } = this.parts;
+    if (!ids.some((id) => tokenizer.isControl(id))) this.own.remember(text, ids);
+  }
+}

@@ -1,0 +1,177 @@
+/** Conversations that outlive the page: cut off in the middle, damaged, another model's. */
+
+import { testGpu } from '@floe/testkit/nodeGpu';
+import { randomModel } from '@floe/testkit/randomModel';
+import 'fake-indexeddb/auto';
+import { IDBFactory } from 'fake-indexeddb';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { Host } from '../host/index.ts';
+import { nodeHost } from '../host/node.ts';
+import { loadInThread, type ThreadOptions } from './load.ts';
+import type { ChatCompletionChunk, Model } from './types.ts';
+
+const small = { nLayers: 2, modelDim: 64, nHeads: 4, nKvHeads: 2, ffDim: 96, nVocab: 320 } as const;
+const bytesOf = (seed: number) => randomModel({ ...small, architecture: 'llama', type: 'Q8_0', seed });
+const PROMPT = 'the quick brown fox jumps over the lazy dog and then it rests for a while in the sun';
+const N = 80;
+const greedy = { prompt: PROMPT, temperature: 0, max_tokens: N } as const;
+
+const loaded: Model[] = [];
+afterAll(() => Promise.all(loaded.map((model) => model.unload())));
+
+/** A page's visit: what it stores outlives it in `indexedDB`. */
+async function visit(indexedDB: IDBFactory, { seed = 1, ...options }: ThreadOptions & { seed?: number } = {}) {
+  const host: Host = { ...nodeHost(testGpu()), indexedDB };
+  const model = await loadInThread(host, new Blob([bytesOf(seed) as Uint8Array<ArrayBuffer>]), options);
+  loaded.push(model);
+  return model;
+}
+
+/** Reads `most` tokens' chunks, then no more: as a page that is gone. */
+async function read(stream: AsyncIterable<ChatCompletionChunk>, most = Number.POSITIVE_INFINITY) {
+  let [text, n] = ['', 0];
+  const iterator = stream[Symbol.asyncIterator]();
+  let usage: ChatCompletionChunk['usage'];
+  while (n < most) {
+    const { value, done } = await iterator.next();
+    if (done) break;
+    text += value.choices[0].delta.content ?? '';
+    usage = value.usage ?? usage;
+    n++;
+  }
+  return { text, usage };
+}
+
+/** Until the store has so many of the answer's tokens: saves are not waited for. */
+async function saved(model: Model, name: string, least: number) {
+  for (;;) {
+    const found = (await model.conversations.list()).find((one) => one.name === name);
+    if (found && found.answerTokens >= least) return found;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+async function database(indexedDB: IDBFactory): Promise<IDBDatabase> {
+  const request = indexedDB.open('floe-conversations', 1);
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+async function change(indexedDB: IDBFactory, store: string, how: (value: never) => unknown): Promise<void> {
+  const db = await database(indexedDB);
+  const tx = db.transaction(store, 'readwrite');
+  const cursor = tx.objectStore(store).openCursor();
+  cursor.onsuccess = () => cursor.result!.update(how(cursor.result!.value as never));
+  await new Promise<unknown>((resolve) => {
+    tx.oncomplete = resolve;
+  });
+  db.close();
+}
+
+const uninterrupted = (async () => (await visit(new IDBFactory())).completions.create(greedy))();
+
+describe('an answer cut off in the middle', () => {
+  it.each([{}, { context: { window: 48 } }])('goes on with the tokens it would have had, with %o', async (options) => {
+    const whole = await (await visit(new IDBFactory(), options)).completions.create(greedy);
+    const storage = new IDBFactory();
+    const first = await visit(storage, options);
+    await read(first.completions.create({ ...greedy, stream: true, save: 'a' }), 50);
+    const { answerTokens, promptTokens } = await saved(first, 'a', 33);
+    expect(answerTokens).toBeLessThan(N);
+    const second = await visit(storage, options);
+    const { text, usage } = await read(second.conversations.resume('a'));
+    expect(text).toBe(whole.text);
+    // Nothing was computed again.
+    expect(usage).toMatchObject({ cachedTokens: promptTokens, completion_tokens: whole.ids.length });
+    // It was saved on: it can be had again.
+    expect(await saved(second, 'a', whole.ids.length)).toMatchObject({ answerTokens: whole.ids.length });
+    const again = await read((await visit(storage, options)).conversations.resume('a'));
+    expect(again.text).toBe(whole.text);
+  });
+
+  it('and so does a drawn one: its draws go on where they were', async () => {
+    const drawn = { ...greedy, temperature: 1.5, seed: 7 };
+    const storage = new IDBFactory();
+    const first = await visit(storage);
+    const whole = await first.completions.create(drawn);
+    await read(first.completions.create({ ...drawn, stream: true, save: 'a' }), 40);
+    await saved(first, 'a', 1);
+    expect((await read((await visit(storage)).conversations.resume('a'))).text).toBe(whole.text);
+    expect(whole.text).not.toBe((await uninterrupted).text);
+  });
+
+  it('a next turn under its name finds what was computed', async () => {
+    const storage = new IDBFactory();
+    const { text } = await (await visit(storage)).completions.create({ ...greedy, save: 'a' });
+    const model = await visit(storage);
+    const prompt = `${PROMPT}${text} and`;
+    const turn = await model.completions.create({ ...greedy, prompt, max_tokens: 4, save: 'a' });
+    expect(turn.usage.cachedTokens).toBeGreaterThan(30);
+    const fresh = await (await visit(new IDBFactory())).completions.create({ ...greedy, prompt, max_tokens: 4 });
+    expect(fresh.usage.cachedTokens).toBe(0);
+    expect(turn.ids).toEqual(fresh.ids);
+  });
+});
+
+describe('what was saved and is', () => {
+  it('damaged is refused; computed again, it goes on all the same, and says how far that is', async () => {
+    const storage = new IDBFactory();
+    const first = await visit(storage);
+    await read(first.completions.create({ ...greedy, stream: true, save: 'a' }), 50);
+    await saved(first, 'a', 33);
+    await change(storage, 'blocks', (bytes: Uint8Array) => {
+      bytes[bytes.length >> 1]! ^= 1;
+      return bytes;
+    });
+    const model = await visit(storage);
+    await expect(read(model.conversations.resume('a'))).rejects.toMatchObject({ code: 'context/damaged' });
+    const heard: number[] = [];
+    const onProgress = ({ tokens }: { tokens: number }) => heard.push(tokens);
+    const { text } = await read(model.conversations.resume('a', { rebuild: true, onProgress }));
+    expect(text).toBe((await uninterrupted).text);
+    expect(heard.length).toBeGreaterThan(0);
+    expect((await model.memory()).notices.map(({ kind }) => kind)).toContain('not-saved');
+  });
+
+  it('damaged in its ids is refused for good', async () => {
+    const storage = new IDBFactory();
+    await (await visit(storage)).completions.create({ ...greedy, max_tokens: 4, save: 'a' });
+    await change(storage, 'conversations', (value: { conversation: { answer: Uint32Array } }) => {
+      value.conversation.answer[1]! ^= 1;
+      return value;
+    });
+    const model = await visit(storage);
+    for (const rebuild of [false, true])
+      await expect(read(model.conversations.resume('a', { rebuild }))).rejects.toMatchObject({
+        code: 'context/damaged',
+      });
+  });
+
+  it("another model's, or not there, is refused; deleted, it is gone", async () => {
+    const storage = new IDBFactory();
+    const first = await visit(storage);
+    await first.completions.create({ ...greedy, max_tokens: 4, save: 'a' });
+    const other = await visit(storage, { seed: 2 });
+    await expect(read(other.conversations.resume('a'))).rejects.toMatchObject({ code: 'context/other-model' });
+    expect(await other.conversations.list()).toEqual([]);
+    await expect(read(first.conversations.resume('b'))).rejects.toMatchObject({ code: 'context/not-saved' });
+    await first.conversations.delete('a');
+    await expect(read(first.conversations.resume('a'))).rejects.toMatchObject({ code: 'context/not-saved' });
+  });
+
+  it('kept in another format is computed again', async () => {
+    const storage = new IDBFactory();
+    await (await visit(storage)).completions.create({ ...greedy, max_tokens: 20, save: 'a' });
+    const other = await visit(storage, { context: { kv: 'F16' } });
+    const { usage } = await read(other.conversations.resume('a'));
+    expect(usage).toMatchObject({ cachedTokens: 0, completion_tokens: 20 });
+  });
+});
+
+it('where there is no storage, saving is refused before anything is computed', async () => {
+  const model = await loadInThread(nodeHost(testGpu()), new Blob([bytesOf(1) as Uint8Array<ArrayBuffer>]));
+  loaded.push(model);
+  await expect(model.completions.create({ ...greedy, save: 'a' })).rejects.toMatchObject({ code: 'store/blocked' });
+});

@@ -1,0 +1,223 @@
+/** Conversations that outlive the page: what is saved of them while they go on, and how they come back. */
+import { ContextError, RequestError, StoreError } from '../errors/index.ts';
+import type { AnswerRequest, Conversation, Engine } from '../generate/index.ts';
+import type { Host } from '../host/index.ts';
+import { KV_BLOCK } from '../kernels/index.ts';
+import type { SavedConversation } from '../store/index.ts';
+import { ConversationStore } from '../store/index.ts';
+
+/** What an answer was asked with, as far as going on with it needs that. */
+export type SavedRequest = Pick<AnswerRequest, 'picking' | 'seed' | 'maxTokens' | 'stops' | 'continues'>;
+
+/** An answer as it stands. */
+export interface Standing {
+  readonly prompt: readonly number[];
+  readonly answer: readonly number[];
+  readonly request: SavedRequest;
+}
+
+/** Ids after which an answer is saved again: a block's. */
+const EVERY_IDS = 32;
+/** Bytes read back from the GPU at once. */
+const PORTION_BYTES = 16 << 20;
+
+export class SavedConversations {
+  private readonly store: ConversationStore | null;
+  private known: Promise<string> | null = null;
+
+  constructor(
+    private readonly host: Host,
+    private readonly engine: Engine,
+    /** A hash of the model's weights, taken when it is first wanted; and what acts on them now. */
+    private readonly weights: { readonly hash: () => Promise<string>; readonly acting: () => string },
+  ) {
+    this.store = host.indexedDB && new ConversationStore(host, host.indexedDB);
+  }
+
+  /** Saves an answer under a name as it grows. */
+  async keeper(
+    name: string,
+    conversation: Conversation,
+    standing: Omit<Standing, 'answer'>,
+    onError: (error: unknown) => void,
+  ): Promise<Keeper> {
+    const store = this.needed();
+    if (name === '')
+      throw new RequestError('request/invalid', "A conversation's name is empty.", { remedy: 'Name it.' });
+    const fixed = { name, model: await this.model(), layout: this.layout(), blockBytes: this.engine.kv.savedBytes };
+    return new Keeper({ store, host: this.host, engine: this.engine, conversation, fixed, standing, onError });
+  }
+
+  /** What is saved of this model's conversations, the newest first. */
+  async list(): Promise<SavedConversation[]> {
+    const model = await this.model();
+    const all = (await this.store?.list()) ?? [];
+    return all.filter((one) => one.model === model).sort((a, b) => b.savedMs - a.savedMs);
+  }
+
+  async delete(name: string): Promise<void> {
+    await this.store?.delete(name);
+  }
+
+  /**
+   * What is saved under that name.
+   * @throws {ContextError} `context/not-saved`; `context/damaged`: its ids are not what was saved; `context/other-model`.
+   */
+  async find(name: string): Promise<SavedConversation> {
+    const saved = await this.needed().get(name);
+    if (saved === null)
+      throw new ContextError('context/not-saved', `No conversation is saved as ${JSON.stringify(name)}.`, {
+        remedy: 'Name one of `conversations.list()`, or begin it anew.',
+        details: { name },
+      });
+    if (saved === 'damaged') throw damagedIds(name);
+    if (saved.model === (await this.model())) return saved;
+    throw new ContextError('context/other-model', `${JSON.stringify(name)} was saved by another model.`, {
+      remedy: 'Load the model it was saved by, with the same weights; or begin it anew.',
+      details: { name },
+    });
+  }
+
+  /**
+   * Its keys and values; null where they were kept in another way, by other options of the context: then its ids are
+   * computed again. `open` puts them in the cache.
+   * @throws {ContextError} `context/damaged`: some of their bytes are not what was saved; its ids are sound.
+   */
+  async blocksOf(saved: SavedConversation): Promise<{ nBlocks: number; open: () => Conversation } | null> {
+    if (saved.layout !== this.layout() || saved.blocks.length === 0) return null;
+    const blocks = await this.needed().blocks(saved);
+    if (blocks.size < saved.blocks.length) throw damagedBlocks(saved, saved.blocks.length - blocks.size);
+    const open = () => this.engine.restore(idsOf(saved), saved.length, blocks);
+    return { nBlocks: blocks.size, open };
+  }
+
+  close(): void {
+    this.store?.close();
+  }
+
+  private needed(): ConversationStore {
+    if (this.store) return this.store;
+    throw new StoreError('store/blocked', 'There is no storage here that conversations could be saved in.', {
+      remedy: 'Save them in a page, with site data allowed.',
+    });
+  }
+
+  private model(): Promise<string> {
+    this.known ??= this.weights.hash();
+    return this.known;
+  }
+
+  private layout(): string {
+    const { kv, context } = this.engine;
+    return JSON.stringify({ format: kv.format, ...kv.window, ...context, nWindows: undefined, acting: this.weights.acting() });
+  }
+}
+
+interface KeeperParts {
+  readonly store: ConversationStore;
+  readonly host: Host;
+  readonly engine: Engine;
+  readonly conversation: Conversation;
+  readonly fixed: Pick<SavedConversation, 'name' | 'model' | 'layout' | 'blockBytes'>;
+  readonly standing: Omit<Standing, 'answer'>;
+  /** A save has failed; the answer goes on. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** Saves one answer, from time to time and at its end; a save that is under way is not waited for. */
+export class Keeper {
+  private saving: Promise<void> = Promise.resolve();
+  private isSaving = false;
+  private nSaved = -1;
+  private readonly hashes = new Map<number, string>();
+  /** Positions that were complete when it was saved last. */
+  private length = 0;
+
+  constructor(private readonly parts: KeeperParts) {}
+
+  /** One more id has come. */
+  note(answer: readonly number[]): void {
+    if (this.isSaving || (this.nSaved >= 0 && answer.length < this.nSaved + EVERY_IDS)) return;
+    void this.save(answer);
+  }
+
+  /** Saves it as it is now. Nothing of the conversation may be under way. */
+  async finish(answer: readonly number[]): Promise<void> {
+    await this.saving;
+    await this.save(answer);
+  }
+
+  private save(answer: readonly number[]): Promise<void> {
+    this.isSaving = true;
+    this.nSaved = answer.length;
+    this.saving = this.write([...answer])
+      .catch(this.parts.onError)
+      .finally(() => {
+        this.isSaving = false;
+      });
+    return this.saving;
+  }
+
+  private async write(answer: readonly number[]): Promise<void> {
+    const { conversation, standing, fixed, host, store } = this.parts;
+    const length = Math.min(conversation.length, standing.prompt.length + answer.length);
+    const held = conversation.seat.sequence.heldBlocks().filter(({ position }) => position < length);
+    const stale = held.filter(({ position }) => !this.hashes.has(position) || position + KV_BLOCK > this.length);
+    const bytes = await this.read(stale);
+    // What was read while its block went to later positions is no longer what it should be.
+    const now = new Map(conversation.seat.sequence.heldBlocks().map((one) => [one.position, one.block]));
+    if (stale.some(({ position, block }) => now.get(position) !== block)) {
+      this.nSaved = -1;
+      return;
+    }
+    for (const [position, one] of bytes) this.hashes.set(position, await store.hash(one));
+    this.length = length;
+    const saved = {
+      ...fixed,
+      prompt: Uint32Array.from(standing.prompt),
+      answer: Uint32Array.from(answer),
+      request: standing.request,
+      length,
+      blocks: held.map(({ position }) => ({ position, sha256: this.hashes.get(position)! })),
+      savedMs: host.clock.epochMs(),
+    };
+    await store.put(saved, bytes);
+  }
+
+  private async read(
+    blocks: readonly { readonly position: number; readonly block: number }[],
+  ): Promise<Map<number, Uint8Array>> {
+    const { kv } = this.parts.engine;
+    const bytes = new Map<number, Uint8Array>();
+    const n = Math.max(1, Math.floor(PORTION_BYTES / kv.savedBytes));
+    for (let at = 0; at < blocks.length; at += n) {
+      const portion = blocks.slice(at, at + n);
+      const read = await kv.read(portion.map(({ block }) => block));
+      for (const [i, { position }] of portion.entries()) bytes.set(position, read[i]!);
+    }
+    return bytes;
+  }
+}
+
+/** Of prompt and answer. */
+export function idsOf({ prompt, answer }: SavedConversation): number[] {
+  return [...prompt, ...answer];
+}
+
+function damagedIds(name: string): ContextError {
+  return new ContextError('context/damaged', `What is saved as ${JSON.stringify(name)} is damaged.`, {
+    remedy: 'Begin it anew: nothing of it can be trusted.',
+    details: { name },
+  });
+}
+
+function damagedBlocks({ name, blocks }: SavedConversation, nDamaged: number): ContextError {
+  return new ContextError(
+    'context/damaged',
+    `Of what is saved as ${JSON.stringify(name)}, ${nDamaged} of ${blocks.length} blocks of keys and values are damaged.`,
+    {
+      remedy: 'Its ids are sound: resume it with `{ rebuild: true }`, which computes the rest again.',
+      details: { name, nDamaged, nBlocks: blocks.length },
+    },
+  );
+}
