@@ -17,7 +17,7 @@ test('a page killed in mid-answer goes on where it was, with the tokens of an un
 }) => {
   const folder = await mkdtemp(join(tmpdir(), 'floe-conversations-'));
   const file = join(folder, 'llama.gguf');
-  await writeFile(file, randomModel({ ...dims, architecture: 'llama', type: 'F32', seed: 3 }));
+  await writeFile(file, randomModel({ ...dims, architecture: 'llama', type: 'F32', seed: 5 }));
   const server = await ModelServer.start(file);
   const site = await serveLibrary((path) => (path === '/' ? html : undefined));
   const open = async (): Promise<Page> => {
@@ -35,7 +35,7 @@ test('a page killed in mid-answer goes on where it was, with the tokens of an un
       const { model } = globalThis as unknown as { model: import('../packages/floe/src/api/index.ts').Model };
       const stream = model.completions.create({ ...request, stream: true, save: 'a' })[Symbol.asyncIterator]();
       for (;;) {
-        await stream.next();
+        if ((await stream.next()).done) throw new Error('the answer ended before it was saved');
         const [one] = await model.conversations.list();
         if (one && one.answerTokens > 32) return one.answerTokens;
       }
