@@ -109,7 +109,13 @@ export class SavedConversations {
 
   private layout(): string {
     const { kv, context } = this.engine;
-    return JSON.stringify({ format: kv.format, ...kv.window, ...context, nWindows: undefined, acting: this.weights.acting() });
+    return JSON.stringify({
+      format: kv.format,
+      ...kv.window,
+      ...context,
+      nWindows: undefined,
+      acting: this.weights.acting(),
+    });
   }
 }
 
