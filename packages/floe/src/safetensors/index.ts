@@ -1,10 +1,8 @@
-export { missingFile } from './fail.ts';
-export { FIRST_BYTES, type ReadableFile, readHeader } from './header.ts';
+export { invalid as invalidFile, missingFile } from './fail.ts';
+export { FIRST_BYTES, readHeader } from './header.ts';
 export {
   CONFIG_FILE,
-  type DescribedModel,
   describeModel,
-  type ModelFiles,
   SETTINGS_FILE,
   TEMPLATE_FILE,
 } from './model.ts';

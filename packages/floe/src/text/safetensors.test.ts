@@ -82,6 +82,20 @@ describe.each(['tokenizer.json', 'tokenizer.model'] as const)('SentencePiece fro
   });
 });
 
+it('tokens that a model puts in the places of others, as Arctic does with two Han characters, are those of its settings', () => {
+  const files = new Map(hubTokenizer(randomTokenizer(600, 'llama'), 'tokenizer.model'));
+  const before = ofFiles(files, 600).vocabulary.tokens;
+  const settings = {
+    added_tokens_decoder: { 598: { content: '<|im_start|>2', special: true }, 600: { content: '<x>' } },
+  };
+  files.set('tokenizer_config.json', new TextEncoder().encode(JSON.stringify(settings)));
+  const { vocabulary, tokenize } = ofFiles(files, 601);
+  expect(vocabulary.tokens).toEqual([...before.slice(0, 598), '<|im_start|>2', before[599], '<x>']);
+  expect(tokenize('<|im_start|>2', { special: true })).toEqual([598]);
+  expect(tokenize('<|im_start|>2')).not.toContain(598);
+  expect(tokenize('<x>')).toEqual([600]);
+});
+
 describe('byte-level BPE from tokenizer.json', () => {
   it('a small vocabulary of random pieces', () => {
     const metadata = randomTokenizer(600);

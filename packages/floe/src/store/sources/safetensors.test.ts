@@ -205,6 +205,18 @@ describe('addresses', () => {
     },
   );
 
+  it('have one version, in whatever order answers come', async () => {
+    server = await startFilesServer(served(model.files));
+    const slow = (name: string) => async (url: string, init?: RequestInit) => {
+      if (url.endsWith(name)) await new Promise((resolve) => setTimeout(resolve, 50));
+      return fetch(url, init);
+    };
+    const names = ['config.json', 'tokenizer.json', 'model-00001-of-00002.safetensors'];
+    const opening = names.map((name) => openSource(host, `${server!.origin}/m/`, { fetch: slow(name) }));
+    const versions = (await Promise.all(opening)).map(({ version }) => version);
+    expect(new Set(versions).size).toBe(1);
+  });
+
   it('of a hub’s repository', async () => {
     const at = '/o/r/resolve/v1/';
     server = await startFilesServer(new Map([...model.files].map(([name, bytes]) => [at + name, bytes])));

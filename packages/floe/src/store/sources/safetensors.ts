@@ -8,9 +8,11 @@ import {
   describeModel,
   FIRST_BYTES,
   INDEX_FILE,
+  invalidFile,
   joinShards,
   missingFile,
   parseIndex,
+  type Recipe,
   readHeader,
   recipeBytes,
   SENTENCE_PIECE_FILE,
@@ -45,44 +47,40 @@ export async function openSafetensors(host: Host, folder: ModelFolder, signal?: 
     return bytes && isPage(bytes) ? null : bytes;
   };
   try {
-    const [config, tokenizerJson, settings, template, index] = await Promise.all(
-      [CONFIG_FILE, TOKENIZER_FILE, SETTINGS_FILE, TEMPLATE_FILE, INDEX_FILE].map(read),
-    );
-    if (!config) throw missingFile(folder.name, CONFIG_FILE);
-    const sentencePiece = tokenizerJson ? null : await read(SENTENCE_PIECE_FILE);
-    if (!tokenizerJson && !sentencePiece) throw missingFile(folder.name, TOKENIZER_FILE);
-    const shardIndex = index ? parseIndex(index) : null;
+    const { index, ...texts } = await readTexts(folder.name, read);
     const nTexts = opened.length;
+    const shardIndex = index ? parseIndex(index) : null;
     const files = shardIndex?.files ?? [SINGLE_FILE];
-    const sources = await openShards(folder.name, files, open);
-    const shards = await inGroups(files, async (file, i): Promise<Shard> => {
-      return { file, tensors: await readHeader(sources[i]!, signal) };
+    const shards = await openShards(folder.name, files, open);
+    const headers = await inGroups(shards, async (source, i): Promise<Shard> => {
+      return { file: files[i]!, tensors: await readHeader(source, signal) };
     });
-    const model = describeModel({
-      config,
-      tokenizerJson: tokenizerJson ?? null,
-      sentencePiece,
-      settings: settings ?? null,
-      chatTemplate: template ? new TextDecoder().decode(template) : null,
-      tensors: joinShards(shards, shardIndex),
-    });
-    const layout = layOutGguf(
-      model.metadata,
-      model.recipes.map((recipe) => ({
-        name: recipe.name,
-        shape: recipe.shape,
-        ggmlType: formatByName(recipe.format).ggmlType,
-        sizeBytes: recipeBytes(recipe),
-      })),
-    );
-    const texts = opened.slice(0, nTexts);
-    const version = await versionOf(host, [...texts, ...sources]);
-    await Promise.all(texts.map((source) => source.close()));
-    return madeSource({ name: folder.name, version, layout, recipes: model.recipes, texts, shards: sources });
+    const model = describeModel({ ...texts, tensors: joinShards(headers, shardIndex) });
+    const layout = layOutGguf(model.metadata, model.recipes.map(asWritten));
+    const version = await versionOf(host, opened);
+    const small = opened.slice(0, nTexts);
+    await Promise.all(small.map((source) => source.close()));
+    return madeSource({ name: folder.name, version, layout, recipes: model.recipes, texts: small, shards });
   } catch (error) {
     await Promise.allSettled(opened.map((source) => source.close()));
     throw error;
   }
+}
+
+function asWritten(recipe: Recipe) {
+  const { name, shape, format } = recipe;
+  return { name, shape, ggmlType: formatByName(format).ggmlType, sizeBytes: recipeBytes(recipe) };
+}
+
+/** What the folder has beside weights. */
+async function readTexts(folder: string, read: (file: string) => Promise<Uint8Array | null>) {
+  const names = [CONFIG_FILE, TOKENIZER_FILE, SETTINGS_FILE, TEMPLATE_FILE, INDEX_FILE];
+  const [config, tokenizerJson = null, settings = null, template, index] = await inGroups(names, read);
+  if (!config) throw missingFile(folder, CONFIG_FILE);
+  const sentencePiece = tokenizerJson ? null : await read(SENTENCE_PIECE_FILE);
+  if (!tokenizerJson && !sentencePiece) throw missingFile(folder, TOKENIZER_FILE);
+  const chatTemplate = template ? new TextDecoder().decode(template) : null;
+  return { config, tokenizerJson, sentencePiece, settings, chatTemplate, index };
 }
 
 async function openShards(
@@ -114,8 +112,13 @@ async function inGroups<T, R>(items: readonly T[], visit: (item: T, index: numbe
 }
 
 async function readWhole(source: ByteSource, signal: AbortSignal | undefined): Promise<Uint8Array> {
-  if (source.sizeBytes > MAX_TEXT_BYTES) {
-    throw missingFile(source.name, `content of at most ${MAX_TEXT_BYTES} bytes; it has ${source.sizeBytes}`);
+  const { name, sizeBytes } = source;
+  if (sizeBytes > MAX_TEXT_BYTES) {
+    const details = { file: name, sizeBytes, limitBytes: MAX_TEXT_BYTES };
+    throw invalidFile(
+      `${name} has ${sizeBytes} bytes; at most ${MAX_TEXT_BYTES} are read of a file without weights.`,
+      details,
+    );
   }
   if (source.ranges || !source.stream) return source.read(0, source.sizeBytes, signal);
   const bytes = new Uint8Array(source.sizeBytes);
@@ -132,10 +135,10 @@ function isPage(bytes: Uint8Array): boolean {
   return /^\s*<(!doctype html|html)\b/i.test(new TextDecoder().decode(bytes.subarray(0, 200)));
 }
 
-/** One for all files; null where one of them has none. */
+/** One for all files, in whatever order they were opened; null where one of them has none. */
 async function versionOf(host: Host, sources: readonly ByteSource[]): Promise<string | null> {
-  const versions = sources.map(({ version }) => version);
-  if (versions.includes(null)) return null;
+  if (sources.some(({ version }) => version === null)) return null;
+  const versions = sources.map(({ name, version }) => `${name} ${version}`).sort();
   const hash = await host.sha256(new TextEncoder().encode(versions.join('\n')));
   return Array.from(hash.subarray(0, 16), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
