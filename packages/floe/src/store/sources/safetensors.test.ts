@@ -278,6 +278,26 @@ describe('in the store', () => {
     expect(server.requests).toEqual([]);
   });
 
+  it('what comes later is fetched when it is read, on the next visit too', async () => {
+    const model = safetensorsModel(randomGguf({ ...families.mixtral!, type: 'F32' }), { scales: 'row', nShards: 2 });
+    const expected = await recordsOf(chosen(model));
+    server = await startFilesServer(served(model.files));
+    const later = ({ key }: RecordPlan) => /\.ffn_(gate|up|down)\.\d/.test(key);
+    const visit = async (wanted: string) => {
+      const options = { readHeader, makePlans, later, background: 'off' } as const;
+      const { plans, weights, from } = await openWeights(host, `${server!.origin}/m/`, options);
+      const record = await weights.read(plans.find(({ key }) => key === wanted)!);
+      await weights.close();
+      return [from, Buffer.compare(record, expected.records.get(wanted)!)];
+    };
+    expect(await visit('blk.0.ffn_up.1.weight')).toEqual(['network', 0]);
+    server.clearLog();
+    expect(await visit('blk.0.ffn_up.1.weight')).toEqual(['store', 0]);
+    expect(server.requests).toEqual([]);
+    expect(await visit('blk.0.ffn_down.3.weight')).toEqual(['store', 0]);
+    expect(server.requests.length).toBeGreaterThan(0);
+  });
+
   it('it has no hash of its own', async () => {
     const attempt = openWeights(host, 'https://a.example/m/', { readHeader, makePlans, sha256: 'ab' });
     await expect(attempt).rejects.toMatchObject({ code: 'request/invalid' });
