@@ -6,8 +6,11 @@ const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 /** A device that takes some turns for a step, and tells in order what it was given. */
 function device(mostRows = 8, takesTurns = 2) {
   const log: string[] = [];
+  let inFlight = 0;
+  /** Steps the device had yet to do when the next one came. */
+  const depths: number[] = [];
   let failing: Error | null = null;
-  const scheduler = new Scheduler<string, Promise<string>>({
+  const scheduler = new Scheduler<string, { wait: () => Promise<string> }>({
     mostRows: () => mostRows,
     turn,
     runStep: async (rows) => {
@@ -17,16 +20,18 @@ function device(mostRows = 8, takesTurns = 2) {
         throw error;
       }
       log.push(`step ${[...rows].sort().join('')}`);
+      depths.push(inFlight++);
       const done = (async () => {
         for (let i = 0; i < takesTurns; i++) await turn();
+        inFlight--;
       })();
-      return { results: rows.map((row) => done.then(() => row)), done: () => done };
+      return { results: rows.map((row) => ({ wait: () => done.then(() => row) })), done: () => done };
     },
   });
   const fail = (error: Error) => {
     failing = error;
   };
-  return { scheduler, log, fail };
+  return { scheduler, log, depths, fail };
 }
 
 type Device = ReturnType<typeof device>;
@@ -36,12 +41,12 @@ async function decode({ scheduler }: Device, name: string, n: number, perToken =
   const leave = scheduler.enter();
   let pending = await scheduler.step(name);
   for (let i = 1; i < n; i++) {
-    const ahead = scheduler.step(name);
-    await pending;
+    const ahead = await scheduler.step(name);
+    await pending.wait();
     await perToken();
-    pending = await ahead;
+    pending = ahead;
   }
-  await pending;
+  await pending.wait();
   leave();
 }
 
@@ -68,6 +73,13 @@ describe('steps', () => {
     const shared = one.log.filter((entry) => entry === 'step abc').length;
     expect(shared).toBeGreaterThanOrEqual(5);
     expect(one.log.join('').replace(/[^abc]/g, '').length).toBe(18);
+  });
+
+  it('of several come before the one before is done, as they ask ahead', async () => {
+    const one = device(8, 6);
+    await Promise.all(['a', 'b', 'c'].map((name) => decode(one, name, 12)));
+    expect(one.log.filter((entry) => entry === 'step abc').length).toBeGreaterThanOrEqual(11);
+    expect(one.depths.filter((depth) => depth > 0).length).toBeGreaterThanOrEqual(10);
   });
 
   it('hold no more rows than there may be, and leave nobody out', async () => {

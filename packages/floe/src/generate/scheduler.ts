@@ -136,9 +136,14 @@ export class Scheduler<Row, Result> {
     }
   }
 
-  /** Gives those who have not asked yet the time to: the device is busy with the step before, and then they have their say. */
+  /**
+   * Gives those who have not asked yet the time to. Who got an id of the same step asks at once: then the device still has
+   * a step to do meanwhile. The others have until it has none, and then their say.
+   */
   private async others(): Promise<void> {
     const isFull = () => this.asked.length >= Math.min(this.nDecoding, this.options.mostRows());
+    if (isFull()) return;
+    await this.options.turn();
     if (isFull()) return;
     await this.last().catch(() => {});
     if (!isFull()) await this.options.turn();
