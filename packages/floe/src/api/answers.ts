@@ -8,7 +8,8 @@ import { Conversations } from './conversations.ts';
 import type { ModelParts } from './modelParts.ts';
 import { OwnAnswers } from './ownAnswers.ts';
 import { idsOf, SavedConversations, type SavedRequest } from './savedConversations.ts';
-import type { CompletionRequest, LoadNotice, ResumeOptions } from './types.ts';
+import { Spilled } from './spilled.ts';
+import type { CompletionRequest, ConversationCounts, LoadNotice, ResumeOptions } from './types.ts';
 
 /** The parts of an answer, and how many tokens its prompt has. */
 export type Answer = AsyncGenerator<AnswerPart & { nPrompt: number }>;
@@ -25,6 +26,7 @@ type Kept = Pick<CompletionRequest, 'save'> & { readonly signal: AbortSignal };
 export class Answers {
   readonly conversations: Conversations;
   readonly saved: SavedConversations;
+  private readonly spilled: Spilled;
   /** What went otherwise than hoped. */
   readonly notices: LoadNotice[] = [];
   /** Of answers of late, the ids by their text. */
@@ -41,8 +43,10 @@ export class Answers {
       readonly onEnd: () => void;
     },
   ) {
-    this.conversations = new Conversations(parts.engine);
     this.saved = new SavedConversations(parts.host, parts.engine, { hash: parts.hashModel, acting: hooks.acting });
+    const { random, clock } = parts.host;
+    this.spilled = new Spilled(this.saved, random, clock.epochMs);
+    this.conversations = new Conversations(parts.engine, this.spilled);
     this.ends = endIds(parts.tokenizer.vocabulary);
   }
 
@@ -68,6 +72,12 @@ export class Answers {
   async end(): Promise<void> {
     await Promise.allSettled([...this.running].map((one) => one.return(undefined)));
     await this.conversations.drained();
+    await this.spilled.forget();
+  }
+
+  /** How many conversations are where, and what became of those that made room. */
+  get counts(): ConversationCounts {
+    return { live: this.conversations.nLive, ...this.spilled.counts };
   }
 
   /** A request's parameters, checked, and its prompt. */

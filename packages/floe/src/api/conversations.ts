@@ -3,6 +3,7 @@ import { orAborted } from '../errors/index.ts';
 import type { Conversation, Engine } from '../generate/index.ts';
 import { KV_BLOCK } from '../kernels/index.ts';
 import { TurnQueue } from './queue.ts';
+import type { Spilled } from './spilled.ts';
 
 /** What an answer needs of the cache. */
 export interface Wanted {
@@ -23,7 +24,11 @@ export class Conversations {
   private readonly queue = new TurnQueue();
   private changed = () => {};
 
-  constructor(private readonly engine: Engine) {}
+  constructor(
+    private readonly engine: Engine,
+    /** Where those go that make room. */
+    private readonly spilled: Spilled,
+  ) {}
 
   /**
    * The conversation that shares most of the prompt, or a fork of it where it holds more than that; a new one where none
@@ -37,6 +42,8 @@ export class Conversations {
     try {
       while (this.nPromised + nBlocks > this.engine.kv.blocks.nBlocks || !this.hasRow)
         await orAborted(this.nextChange(), signal);
+      const back = await this.spilled.bring(shared, this.shared(shared));
+      if (back) this.adopt(back);
       const conversation = this.choose(shared);
       this.busy.set(conversation, nBlocks);
       this.makeRoom();
@@ -44,6 +51,11 @@ export class Conversations {
     } finally {
       endTurn();
     }
+  }
+
+  /** In the cache, whether they answer now or may be gone on with. */
+  get nLive(): number {
+    return this.idle.length + this.busy.size;
   }
 
   /** How many of these ids one of them has computed already, at the most. */
@@ -65,6 +77,7 @@ export class Conversations {
     try {
       while (this.busy.size > 0) await orAborted(this.nextChange(), signal);
       this.forget();
+      await this.spilled.forget();
     } catch (error) {
       endTurn();
       throw error;
@@ -128,13 +141,15 @@ export class Conversations {
     if (oldest) this.close(oldest);
   }
 
+  /** Makes room: what it held is kept elsewhere. */
   private close(conversation: Conversation): void {
+    this.spilled.keep(conversation);
     this.idle = this.idle.filter((one) => one !== conversation);
     conversation.close();
   }
 
   private forget(): void {
-    for (const conversation of [...this.idle]) this.close(conversation);
+    for (const conversation of this.idle.splice(0)) conversation.close();
   }
 
   private get hasFreeRow(): boolean {

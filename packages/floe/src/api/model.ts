@@ -7,6 +7,7 @@ import { chatPrompt } from './chatPrompt.ts';
 import { checkIds, invalid, onlyWrites } from './check.ts';
 import { collectChat, collectText, streamOf } from './chunks.ts';
 import type { ModelParts } from './modelParts.ts';
+import { isSpilled } from './spilled.ts';
 import type {
   ChatCompletion,
   ChatCompletionChunk,
@@ -70,7 +71,7 @@ export class LocalModel implements Model {
   };
 
   readonly conversations = {
-    list: async () => (await this.answers.saved.list()).map(infoOf),
+    list: async () => (await this.answers.saved.list()).filter(({ name }) => !isSpilled(name)).map(infoOf),
     resume: (name: string, options: ResumeOptions = {}) => this.resume(name, options),
     delete: (name: string) => this.answers.saved.delete(name),
   };
@@ -109,6 +110,7 @@ export class LocalModel implements Model {
       gpuBytes: device.buffers.bytes(),
       fileTensorBytes: placed.plan.fileTensorBytes,
       storedBytes: weights.storedBytes,
+      conversations: this.answers.counts,
       notices: [...new Set([...this.info.notices, ...weights.notices, ...this.answers.notices])],
     };
   }

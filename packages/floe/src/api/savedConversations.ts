@@ -16,10 +16,18 @@ export interface Standing {
   readonly request: SavedRequest;
 }
 
+/** Blocks out of storage; `open` puts them in the cache, as a conversation that goes on. */
+export interface SavedBlocks {
+  readonly nBlocks: number;
+  readonly open: () => Conversation;
+}
+
 /** Ids after which an answer is saved again: a block's. */
 const EVERY_IDS = 32;
 /** Bytes read back from the GPU at once. */
 const PORTION_BYTES = 16 << 20;
+/** The same of a conversation that has to be gone at once. */
+const SPILL_BYTES = 256 << 20;
 
 export class SavedConversations {
   private readonly store: ConversationStore | null;
@@ -48,11 +56,46 @@ export class SavedConversations {
     return new Keeper({ store, host: this.host, engine: this.engine, conversation, fixed, standing, onError });
   }
 
+  /** Of any model, under any name. */
+  async all(): Promise<SavedConversation[]> {
+    return (await this.store?.list()) ?? [];
+  }
+
   /** What is saved of this model's conversations, the newest first. */
   async list(): Promise<SavedConversation[]> {
     const model = await this.model();
-    const all = (await this.store?.list()) ?? [];
+    const all = await this.all();
     return all.filter((one) => one.model === model).sort((a, b) => b.savedMs - a.savedMs);
+  }
+
+  /**
+   * Writes a conversation that nobody answers in and that is closed now: its bytes are on their way from the GPU when this
+   * returns. Null where there is no storage, or they are more than are read back at once.
+   */
+  spill(name: string, conversation: Conversation): Promise<void> | null {
+    const { kv } = this.engine;
+    const length = Math.min(conversation.length, conversation.heldIds.length);
+    const held = conversation.seat.sequence.heldBlocks().filter(({ position }) => position < length);
+    const { store } = this;
+    if (!store || held.length * kv.savedBytes > SPILL_BYTES) return null;
+    const reading = kv.read(held.map(({ block }) => block));
+    const prompt = Uint32Array.from(conversation.heldIds);
+    const layout = this.layout();
+    const write = async () => {
+      const read = await reading;
+      const hashes = await Promise.all(read.map((bytes) => store.hash(bytes)));
+      await store.put(
+        {
+          ...{ name, layout, prompt, length, answer: new Uint32Array(0), request: null },
+          model: await this.model(),
+          blocks: held.map(({ position }, i) => ({ position, sha256: hashes[i]! })),
+          blockBytes: kv.savedBytes,
+          savedMs: this.host.clock.epochMs(),
+        },
+        new Map(held.map(({ position }, i) => [position, read[i]!])),
+      );
+    };
+    return write();
   }
 
   async delete(name: string): Promise<void> {
@@ -83,7 +126,7 @@ export class SavedConversations {
    * computed again. `open` puts them in the cache.
    * @throws {ContextError} `context/damaged`: some of their bytes are not what was saved; its ids are sound.
    */
-  async blocksOf(saved: SavedConversation): Promise<{ nBlocks: number; open: () => Conversation } | null> {
+  async blocksOf(saved: SavedConversation): Promise<SavedBlocks | null> {
     if (saved.layout !== this.layout() || saved.blocks.length === 0) return null;
     const blocks = await this.needed().blocks(saved);
     if (blocks.size < saved.blocks.length) throw damagedBlocks(saved, saved.blocks.length - blocks.size);

@@ -153,6 +153,18 @@ export interface PositionLogprobs {
   readonly next?: number;
 }
 
+/** Conversations of a model, and what became of those that made room for others. */
+export interface ConversationCounts {
+  /** In the cache. */
+  readonly live: number;
+  /** In storage, to come back when they are gone on with. */
+  readonly spilled: number;
+  /** How often one went there, came back, and was lost: for want of storage, or too large to be written in passing. */
+  readonly spills: number;
+  readonly returns: number;
+  readonly forgotten: number;
+}
+
 /** Where the memory went, in bytes. */
 export interface MemoryReport {
   /** On the GPU, by purpose: 'weights', 'experts', 'adapters', 'kv', 'activations', 'other'. */
@@ -161,6 +173,8 @@ export interface MemoryReport {
   readonly fileTensorBytes: number;
   /** Of this model in the origin's storage; 0 where it is read in place. */
   readonly storedBytes: number;
+  /** Absent where a model answers nothing. */
+  readonly conversations?: ConversationCounts;
   /** What went otherwise than hoped until now: `info.notices`, and what came after the load. */
   readonly notices: readonly LoadNotice[];
 }

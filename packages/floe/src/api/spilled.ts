@@ -1,0 +1,108 @@
+/** Conversations that made room for others: kept in storage, and back when they are gone on with. */
+import type { Conversation } from '../generate/index.ts';
+import { KV_BLOCK } from '../kernels/index.ts';
+import type { SavedBlocks, SavedConversations } from './savedConversations.ts';
+import type { ConversationCounts } from './types.ts';
+
+interface Kept {
+  readonly ids: readonly number[];
+  /** False where it could not be written. */
+  readonly written: Promise<boolean>;
+}
+
+/** Names that no caller can give: what an earlier visit left under them is swept when it is a day old. */
+const PREFIX = '\0spilled ';
+const SWEPT_MS = 24 * 3600 * 1000;
+
+export class Spilled {
+  private readonly kept = new Map<string, Kept>();
+  private readonly visit: string;
+  private n = 0;
+  private swept: Promise<void> | null = null;
+  private readonly counted = { spills: 0, returns: 0, forgotten: 0 };
+
+  constructor(
+    private readonly saved: SavedConversations,
+    random: () => number,
+    private readonly nowMs: () => number,
+  ) {
+    this.visit = `${PREFIX}${random().toString(36).slice(2)} `;
+  }
+
+  get counts(): Omit<ConversationCounts, 'live'> {
+    return { ...this.counted, spilled: this.kept.size };
+  }
+
+  /** Takes what it holds before its blocks are another's: it may be closed at once. One of less than a block is soon computed again. */
+  keep(conversation: Conversation): void {
+    const { heldIds } = conversation;
+    if (Math.min(heldIds.length, conversation.length) < KV_BLOCK) return;
+    const name = `${this.visit}${this.n++}`;
+    const writing = this.saved.spill(name, conversation);
+    if (!writing) {
+      this.counted.forgotten++;
+      return;
+    }
+    this.counted.spills++;
+    const written = writing.then(
+      () => true,
+      () => {
+        this.kept.delete(name);
+        this.counted.forgotten++;
+        return false;
+      },
+    );
+    this.kept.set(name, { ids: heldIds, written });
+    this.swept ??= written.then(() => this.sweep()).catch(() => {});
+  }
+
+  /** The one that shares most of these ids, if that is more than `nShared`: out of storage, to be put in the cache. */
+  async bring(ids: readonly number[], nShared: number): Promise<SavedBlocks | null> {
+    let best: { name: string; kept: Kept; n: number } | null = null;
+    for (const [name, kept] of this.kept) {
+      const n = sharedLength(kept.ids, ids);
+      if (n >= KV_BLOCK && n > Math.max(nShared, best?.n ?? 0)) best = { name, kept, n };
+    }
+    if (!best || !(await best.kept.written)) return null;
+    const { name } = best;
+    try {
+      const blocks = await this.saved.blocksOf(await this.saved.find(name));
+      if (blocks) this.counted.returns++;
+      return blocks;
+    } catch {
+      // Damaged, or gone with the origin's storage: its ids are in the prompt, and computed again.
+      this.counted.forgotten++;
+      return null;
+    } finally {
+      this.kept.delete(name);
+      void this.saved.delete(name).catch(() => {});
+    }
+  }
+
+  /** Nothing of it can be gone on with. */
+  async forget(): Promise<void> {
+    const names = [...this.kept.keys()];
+    const written = [...this.kept.values()].map((kept) => kept.written);
+    this.kept.clear();
+    await Promise.all(written);
+    await Promise.all(names.map((name) => this.saved.delete(name).catch(() => {})));
+  }
+
+  private async sweep(): Promise<void> {
+    const old = (await this.saved.all()).filter(
+      ({ name, savedMs }) => name.startsWith(PREFIX) && savedMs < this.nowMs() - SWEPT_MS,
+    );
+    for (const { name } of old) await this.saved.delete(name);
+  }
+}
+
+/** Whether a name is one of these. */
+export function isSpilled(name: string): boolean {
+  return name.startsWith(PREFIX);
+}
+
+function sharedLength(a: readonly number[], b: readonly number[]): number {
+  let n = 0;
+  while (n < a.length && n < b.length && a[n] === b[n]) n++;
+  return n;
+}
