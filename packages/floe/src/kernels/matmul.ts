@@ -173,7 +173,7 @@ export interface MatmulShape {
 
 function denseShape(device: Device, nTokens: number, format: FormatName): MatmulShape {
   if (device.family !== 'thread') return gpuShape(nTokens);
-  const COLUMNS = nTokens === 1 ? 1 : nTokens < WIDE_TOKENS ? 4 : 8;
+  const COLUMNS = nTokens === 1 ? 1 : nTokens < WIDE_TOKENS ? 4 : WIDE_COLUMNS;
   return threadShape(nTokens, format, COLUMNS);
 }
 
@@ -195,14 +195,18 @@ export function expertShape(
 
 /** Tokens from which on a software adapter takes eight at a time: worth two seconds of compiling in long prompts only. */
 export const WIDE_TOKENS = 64;
+const WIDE_COLUMNS = 8;
 
 /**
  * On a software adapter loads cost more than arithmetic, so many rows share each value of x, and as many tokens each
- * weight as compile in time. Sixteen rows compile three times as long as eight: worth it for several tokens, and not for
- * F32, whose eight loads a group are most of the code (docs/performance.md).
+ * weight as compile in time. A tile of 64 sums compiles three times as long as one of 32, for a fifth less work: what
+ * every load waits for has 32, long prompts get more. F32 has half, for its eight loads a group are most of the code
+ * (docs/performance.md).
  */
 function threadShape(nTokens: number, format: FormatName, COLUMNS: number): MatmulShape {
-  return { kernel: 'thread', ROWS: nTokens === 1 || format === 'F32' ? 8 : 16, COLUMNS };
+  const isWide = COLUMNS === WIDE_COLUMNS;
+  if (format === 'F32') return { kernel: 'thread', ROWS: isWide ? 8 : Math.min(8, 16 / COLUMNS), COLUMNS };
+  return { kernel: 'thread', ROWS: isWide ? 16 : Math.min(nTokens === 1 ? 8 : 16, 32 / COLUMNS), COLUMNS };
 }
 
 /** Few tokens stream the weights as one does; from some eight on, unpacking is what to share. Few kinds: each compiles. */
