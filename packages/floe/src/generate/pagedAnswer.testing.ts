@@ -10,7 +10,7 @@ import { readGguf } from '../gguf/index.ts';
 import { type BufferView, type DeviceOptions, readBuffer } from '../gpu/index.ts';
 import { systemClock } from '../host/index.ts';
 import { testDevice } from '../kernels/testGraph.ts';
-import { type GpuBudget, type ModelPlan, placeModel, planMemory, planModel } from '../model/index.ts';
+import { type GpuBudget, isExpertRecord, type ModelPlan, placeModel, planMemory, planModel } from '../model/index.ts';
 import { packRecord, type RecordPlan } from '../store/index.ts';
 import { Engine } from './index.ts';
 import type { Schedule } from './schedule.ts';
@@ -30,6 +30,8 @@ export interface Setting {
   readonly dropBelow?: number;
   readonly poolBytes?: number;
   readonly adapters?: { readonly architecture: string; readonly given: readonly GivenAdapter[] };
+  /** Every second expert has not been downloaded when the answer begins. */
+  readonly halfAway?: boolean;
   readonly prompt?: readonly number[];
   readonly nDecoded?: number;
 }
@@ -47,7 +49,8 @@ export async function answer(bytes: Uint8Array, setting: Setting, options: Devic
   const device = await testDevice(options);
   const plan = await planOf(bytes);
   const memory = planMemory(plan, CONTEXT, setting.gpu ?? 'all');
-  const placed = await placeModel(device, plan, storeOf(bytes), {
+  const away = plan.records.filter(isExpertRecord).filter((_, i) => setting.halfAway && i % 2 === 0);
+  const placed = await placeModel(device, plan, storeOf(bytes, away), {
     slots: memory.slots,
     memoryBytes: memory.expertBytes * (setting.memoryShare ?? 0),
     policy: setting.policy,
@@ -99,12 +102,15 @@ export async function planOf(bytes: Uint8Array): Promise<ModelPlan> {
   return planModel(await readGguf({ sizeBytes: bytes.length, read: async (at, n) => bytes.subarray(at, at + n) }));
 }
 
-/** As a store reads: a moment later. */
-export function storeOf(bytes: Uint8Array) {
+/** As a store reads: a moment later. Those `away` come when they are first read. */
+export function storeOf(bytes: Uint8Array, away: readonly RecordPlan[] = []) {
   const read = async (offset: number, length: number) => bytes.subarray(offset, offset + length);
+  const isAway = new Set(away);
   return {
+    isNear: (record: RecordPlan) => !isAway.has(record),
     read: async (record: RecordPlan) => {
       await new Promise((resolve) => setTimeout(resolve, 0));
+      isAway.delete(record);
       return packRecord(record, read);
     },
   };

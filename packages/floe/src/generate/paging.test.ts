@@ -27,6 +27,7 @@ describe.each(models)('$name', ({ bytes }) => {
     { what: 'half of the slots', gpu: '50%' },
     { what: 'a quarter of the slots, all in memory', gpu: '25%', memoryShare: 1 },
     { what: 'a quarter of the slots, a quarter in memory', gpu: '25%', memoryShare: 0.25 },
+    { what: 'a quarter of the slots, half of the experts not downloaded yet', gpu: '25%', halfAway: true },
     { what: 'the fewest slots', gpu: 'min' },
     { what: 'the fewest slots, all in memory', gpu: 'min', memoryShare: 1 },
     { what: 'a quarter, routes first', gpu: '25%', schedule: { runAhead: 0 } },
@@ -50,7 +51,8 @@ describe.each(models)('$name', ({ bytes }) => {
     const { counts } = found;
     expect(counts.misses).toBeGreaterThan(0);
     expect(counts.evictions).toBeGreaterThan(0);
-    expect(counts.fromMemory + counts.fromStorage).toBe(counts.loads);
+    expect(counts.fromMemory + counts.fromStorage + counts.fromNetwork).toBe(counts.loads);
+    expect(counts.fromNetwork > 0).toBe(setting.halfAway === true);
     expect(counts.layers.reduce((sum, { hits, misses }) => sum + hits + misses, 0)).toBe(counts.hits + counts.misses);
   });
 });
