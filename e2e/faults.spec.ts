@@ -28,26 +28,29 @@ const refused = [
   },
 ];
 
-for (const { name, make, code, says } of refused) {
-  test(`${name}: ${code}, and nothing is stored`, async ({ floe }, testInfo) => {
-    const file = testInfo.outputPath('model.gguf');
-    await writeFile(file, make());
+test('a file that can’t be run is refused with its code, and nothing of it is stored', async ({ floe }, testInfo) => {
+  const file = testInfo.outputPath('model.gguf');
+  const serve = async (bytes: Uint8Array, use: (url: string) => Promise<void>) => {
+    await writeFile(file, bytes);
     const server = await ModelServer.start(file);
-    try {
-      await floe.openAndLoad(server.url);
-      await floe.reaches('error');
-      await expectError(floe, code, says);
-      expect(Object.values((await storedCounts(floe.page)) ?? {}).filter((count) => count > 0)).toEqual([]);
-      // The file it was made from is sound: the change alone is refused.
-      await writeFile(file, soundModel());
-      await floe.get('load-url').click();
-      await floe.reaches('ready');
-      expect((await storedCounts(floe.page))?.records).toBeGreaterThan(0);
-    } finally {
-      await server.close();
-    }
+    await use(server.url).finally(() => server.close());
+  };
+  for (const { name, make, code, says } of refused) {
+    await test.step(name, () =>
+      serve(make(), async (url) => {
+        await floe.openAndLoad(url);
+        await floe.reaches('error');
+        await expectError(floe, code, says);
+        expect(Object.values((await storedCounts(floe.page)) ?? {}).filter((count) => count > 0)).toEqual([]);
+      }),
+    );
+  }
+  // The file they were made from is sound: the change alone is refused.
+  await serve(soundModel(), async (url) => {
+    await floe.openWith(url);
+    expect((await storedCounts(floe.page))?.records).toBeGreaterThan(0);
   });
-}
+});
 
 test('a full disk: store/quota; with room again it loads', async ({ floe, server }) => {
   await floe.open({ model: server.url });
@@ -92,7 +95,10 @@ test('a flipped bit in the storage: with the network off, store/corrupt', async 
   await expectError(floe, 'store/corrupt', /damaged/);
 });
 
-test('the worker dies while it answers: worker/died, and the model loads again', async ({ floe, server }) => {
+test('the worker dies, and then the GPU device is lost, while the model answers: worker/died and gpu/lost, and it loads again', async ({
+  floe,
+  server,
+}) => {
   await floe.page.addInitScript(() => {
     const workers: Worker[] = [];
     Object.assign(window, { workers });
@@ -109,13 +115,8 @@ test('the worker dies while it answers: worker/died, and the model loads again',
   await floe.reaches('answering');
   await floe.page.evaluate(() => (window as unknown as { workers: Worker[] }).workers.at(-1)!.terminate());
   await expectEndOfModel(floe, 'worker/died');
-});
 
-test('the GPU device is lost while the model answers: gpu/lost, and the model loads again', async ({
-  floe,
-  server,
-}) => {
-  await floe.openWith(server.url);
+  await floe.startOver();
   // The device is destroyed under the worker's hands, with its commands half recorded.
   for (const worker of floe.page.workers()) {
     await worker.evaluate(() => {

@@ -67,6 +67,16 @@ export class FloePage {
     return this.lastAnswer();
   }
 
+  /** Leaves the loaded model as it was right after its load: no conversation, each question asked alone. */
+  async startOver(): Promise<void> {
+    if (await this.get('new-chat').isVisible()) await this.get('new-chat').click();
+    await this.page.evaluate(() => {
+      document.querySelector<HTMLDetailsElement>('.options')!.open = false;
+      const alone = document.querySelector<HTMLInputElement>('#single-turn')!;
+      if (!alone.checked) alone.click();
+    });
+  }
+
   async lastAnswer(): Promise<string> {
     const body = this.get('message-assistant').last();
     const code = body.getByTestId('answer-code');

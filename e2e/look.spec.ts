@@ -1,24 +1,37 @@
 /** Pictures of the page in test-output/screenshots, and what can be said of its look without a human. */
 import { expect, test } from './fixtures.ts';
 
-const looks = [
-  { name: 'light', options: { viewport: { width: 1280, height: 860 }, colorScheme: 'light' } },
-  { name: 'dark', options: { viewport: { width: 1280, height: 860 }, colorScheme: 'dark' } },
-  { name: 'phone', options: { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true } },
+const screens = [
+  {
+    name: 'desk',
+    options: { viewport: { width: 1280, height: 860 } },
+    looks: { light: 'light', dark: 'dark' },
+  },
+  {
+    name: 'phone',
+    options: { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true },
+    looks: { phone: 'light' },
+  },
 ] as const;
 
-for (const { name, options } of looks) {
+for (const { name, options, looks } of screens) {
   test.describe(name, () => {
     test.use(options);
     test(`fits its width, before and after an answer (${name})`, async ({ floe, server }) => {
+      const look = async (when: string) => {
+        for (const [look, colorScheme] of Object.entries(looks)) {
+          await floe.page.emulateMedia({ colorScheme });
+          await floe.picture(`${look}-${when}`);
+          const overflow = await floe.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+          expect(overflow, look).toBeLessThanOrEqual(0);
+        }
+      };
       await floe.open();
-      await floe.picture(`${name}-start`);
+      await look('start');
       await floe.openWith(server.url);
       await floe.get('chip').first().click();
       await expect(floe.get('answer-stats')).toHaveCount(1);
-      await floe.picture(`${name}-answered`);
-      const overflow = await floe.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      expect(overflow).toBeLessThanOrEqual(0);
+      await look('answered');
     });
   });
 }
