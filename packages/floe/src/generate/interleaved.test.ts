@@ -191,7 +191,7 @@ describe('with experts that do not fit', () => {
   });
 });
 
-it('a prompt of 4,000 tokens stalls an answer by no more than a unit a token', async () => {
+it('a prompt of 4,000 tokens stalls an answer by no more than a unit a token, and its next turn costs only what is new', async () => {
   const made = await make({}, { ...context, window: 128 });
   const { engine, log } = made;
   const long = Array.from({ length: 4000 }, () => random.int(0, 299));
@@ -221,5 +221,11 @@ it('a prompt of 4,000 tokens stalls an answer by no more than a unit a token', a
   expect(nDecoded).toBeGreaterThanOrEqual(units);
   const text = log.map((entry) => (entry === 'unit' ? 'u' : 's')).join('');
   expect(text).not.toContain('uu');
+  // Its next turn costs its own tokens only: of each layer one chunk, and its experts.
+  const turn = [...long, 7, ...prompts[1]!];
+  expect(other.reuse(turn)).toBe(long.length);
+  log.length = 0;
+  await (await other.prefill(turn.slice(long.length), GREEDY, 0, () => log.push('unit'))).wait();
+  expect(log).toEqual(Array(2 * engine.model.plan.shape.nLayers).fill('unit'));
   await engine.destroy();
 });
