@@ -144,30 +144,35 @@ test('the page refuses markup that did not pass the sanitizer, and scripts of ot
   expect(refused).toEqual(['TypeError', 'TypeError']);
 });
 
-test('the main thread has no task over 50 ms while a model loads and answers', async ({ floe, server }) => {
-  await floe.open();
-  await floe.get('other-models').locator('summary').click();
-  await floe.get('model-url').fill(server.url);
-  await floe.get('schema').fill(long.tables);
-  await floe.page.evaluate(() => {
-    const tasks: number[] = [];
-    Object.assign(window, { tasks });
-    new PerformanceObserver((list) => tasks.push(...list.getEntries().map(({ duration }) => duration))).observe({
-      type: 'longtask',
-    });
-  });
-  const tasks = (): Promise<number[]> => floe.page.evaluate(() => (window as unknown as { tasks: number[] }).tasks);
-  await floe.get('load-url').click();
-  await floe.reaches('ready');
-  await floe.ask(long.question);
-  expect(await tasks()).toEqual([]);
+// A machine that does other things now makes a task long: one that is long by itself is so each time.
+test.describe(() => {
+  test.describe.configure({ retries: 2 });
 
-  // Control: a task that is too long is seen.
-  await floe.page.evaluate(() => {
-    setTimeout(() => {
-      const end = performance.now() + 80;
-      while (performance.now() < end);
+  test('the main thread has no task over 50 ms while a model loads and answers', async ({ floe, server }) => {
+    await floe.open();
+    await floe.get('other-models').locator('summary').click();
+    await floe.get('model-url').fill(server.url);
+    await floe.get('schema').fill(long.tables);
+    await floe.page.evaluate(() => {
+      const tasks: number[] = [];
+      Object.assign(window, { tasks });
+      new PerformanceObserver((list) => tasks.push(...list.getEntries().map(({ duration }) => duration))).observe({
+        type: 'longtask',
+      });
     });
+    const tasks = (): Promise<number[]> => floe.page.evaluate(() => (window as unknown as { tasks: number[] }).tasks);
+    await floe.get('load-url').click();
+    await floe.reaches('ready');
+    await floe.ask(long.question);
+    expect(await tasks()).toEqual([]);
+
+    // Control: a task that is too long is seen.
+    await floe.page.evaluate(() => {
+      setTimeout(() => {
+        const end = performance.now() + 80;
+        while (performance.now() < end);
+      });
+    });
+    await expect.poll(async () => (await tasks()).length).toBeGreaterThan(0);
   });
-  await expect.poll(async () => (await tasks()).length).toBeGreaterThan(0);
 });
