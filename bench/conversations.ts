@@ -24,7 +24,7 @@ const { values: options } = parseArgs({
   },
 });
 
-const [PROMPT_TOKENS, DECODED_TOKENS, WINDOW] = [24, 32, 1024];
+const [PROMPT_TOKENS, DECODED_TOKENS, WINDOW] = [24, 32, 256];
 /** Of what several rows could save, so much is to be had. */
 const SHARE = 0.85;
 const greedy = { kind: 'greedy' } as const;
