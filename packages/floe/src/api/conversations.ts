@@ -65,8 +65,9 @@ export class Conversations {
 
   /** Takes in one that comes back from storage, unless those that answer need the room. */
   adopt({ nBlocks, open }: { nBlocks: number; open: () => Conversation }): void {
-    this.freeRow(null);
     const { blocks } = this.engine.kv;
+    if (this.nPromised + nBlocks > blocks.nBlocks) return;
+    this.freeRow(null);
     while (this.idle.length > 0 && this.missing + nBlocks > blocks.nFree) this.close(this.idle[0]!);
     if (this.hasFreeRow && this.missing + nBlocks <= blocks.nFree) this.idle.push(open());
   }
@@ -132,7 +133,11 @@ export class Conversations {
 
   /** Blocks that were promised and are not taken yet. */
   private get missing(): number {
-    return [...this.busy].reduce((sum, [one, n]) => sum + Math.max(0, n - one.seat.sequence.heldBlocks().length), 0);
+    const { blocks } = this.engine.kv;
+    // What is shared is copied before it is written to: it counts for nobody.
+    const own = (one: Conversation) =>
+      one.seat.sequence.heldBlocks().filter(({ block }) => !blocks.isShared(block)).length;
+    return [...this.busy].reduce((sum, [one, n]) => sum + Math.max(0, n - own(one)), 0);
   }
 
   private freeRow(spared: Conversation | null): void {

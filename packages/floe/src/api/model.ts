@@ -71,9 +71,18 @@ export class LocalModel implements Model {
   };
 
   readonly conversations = {
-    list: async () => (await this.answers.saved.list()).filter(({ name }) => !isSpilled(name)).map(infoOf),
-    resume: (name: string, options: ResumeOptions = {}) => this.resume(name, options),
-    delete: (name: string) => this.answers.saved.delete(name),
+    list: async () => {
+      this.checkLoaded();
+      return (await this.answers.saved.list()).filter(({ name }) => !isSpilled(name)).map(infoOf);
+    },
+    resume: (name: string, options: ResumeOptions = {}) => {
+      this.checkLoaded();
+      return this.resume(name, options);
+    },
+    delete: async (name: string) => {
+      this.checkLoaded();
+      await this.answers.saved.delete(name);
+    },
   };
 
   async tokenize(text: string, options: TokenizeOptions = {}): Promise<number[]> {

@@ -32,6 +32,8 @@ const SPILL_BYTES = 256 << 20;
 export class SavedConversations {
   private readonly store: ConversationStore | null;
   private known: Promise<string> | null = null;
+  /** By name, who saved under it last. */
+  private readonly keepers = new Map<string, Keeper>();
 
   constructor(
     private readonly host: Host,
@@ -53,7 +55,10 @@ export class SavedConversations {
     if (name === '')
       throw new RequestError('request/invalid', "A conversation's name is empty.", { remedy: 'Name it.' });
     const fixed = { name, model: await this.model(), layout: this.layout(), blockBytes: this.engine.kv.savedBytes };
-    return new Keeper({ store, host: this.host, engine: this.engine, conversation, fixed, standing, onError });
+    await this.keepers.get(name)?.giveWay();
+    const made = new Keeper({ store, host: this.host, engine: this.engine, conversation, fixed, standing, onError });
+    this.keepers.set(name, made);
+    return made;
   }
 
   /** Of any model, under any name. */
@@ -146,7 +151,10 @@ export class SavedConversations {
   }
 
   private model(): Promise<string> {
-    this.known ??= this.weights.hash();
+    this.known ??= this.weights.hash().catch((error: unknown) => {
+      this.known = null;
+      throw error;
+    });
     return this.known;
   }
 
@@ -177,6 +185,7 @@ interface KeeperParts {
 export class Keeper {
   private saving: Promise<void> = Promise.resolve();
   private isSaving = false;
+  private isOver = false;
   private nSaved = -1;
   private readonly hashes = new Map<number, string>();
   /** Positions that were complete when it was saved last. */
@@ -186,14 +195,20 @@ export class Keeper {
 
   /** One more id has come. */
   note(answer: readonly number[]): void {
-    if (this.isSaving || (this.nSaved >= 0 && answer.length < this.nSaved + EVERY_IDS)) return;
+    if (this.isOver || this.isSaving || (this.nSaved >= 0 && answer.length < this.nSaved + EVERY_IDS)) return;
     void this.save(answer);
   }
 
   /** Saves it as it is now. Nothing of the conversation may be under way. */
   async finish(answer: readonly number[]): Promise<void> {
     await this.saving;
-    await this.save(answer);
+    if (!this.isOver) await this.save(answer);
+  }
+
+  /** Another answer is saved under its name from now on. */
+  async giveWay(): Promise<void> {
+    this.isOver = true;
+    await this.saving;
   }
 
   private save(answer: readonly number[]): Promise<void> {
@@ -219,18 +234,20 @@ export class Keeper {
       this.nSaved = -1;
       return;
     }
-    for (const [position, one] of bytes) this.hashes.set(position, await store.hash(one));
-    this.length = length;
+    const hashes = new Map(this.hashes);
+    for (const [position, one] of bytes) hashes.set(position, await store.hash(one));
     const saved = {
       ...fixed,
       prompt: Uint32Array.from(standing.prompt),
       answer: Uint32Array.from(answer),
       request: standing.request,
       length,
-      blocks: held.map(({ position }) => ({ position, sha256: this.hashes.get(position)! })),
+      blocks: held.map(({ position }) => ({ position, sha256: hashes.get(position)! })),
       savedMs: host.clock.epochMs(),
     };
     await store.put(saved, bytes);
+    for (const [position, hash] of hashes) this.hashes.set(position, hash);
+    this.length = length;
   }
 
   private async read(

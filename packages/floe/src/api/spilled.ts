@@ -13,6 +13,8 @@ interface Kept {
 /** Names that no caller can give: what an earlier visit left under them is swept when it is a day old. */
 const PREFIX = '\0spilled ';
 const SWEPT_MS = 24 * 3600 * 1000;
+/** In storage at once. */
+const MOST_KEPT = 32;
 
 export class Spilled {
   private readonly kept = new Map<string, Kept>();
@@ -53,6 +55,7 @@ export class Spilled {
       },
     );
     this.kept.set(name, { ids: heldIds, written });
+    this.dropOldest();
     this.swept ??= written.then(() => this.sweep()).catch(() => {});
   }
 
@@ -86,6 +89,14 @@ export class Spilled {
     this.kept.clear();
     await Promise.all(written);
     await Promise.all(names.map((name) => this.saved.delete(name).catch(() => {})));
+  }
+
+  private dropOldest(): void {
+    if (this.kept.size <= MOST_KEPT) return;
+    const [name, { written }] = [...this.kept][0]!;
+    this.kept.delete(name);
+    this.counted.forgotten++;
+    void written.then(() => this.saved.delete(name)).catch(() => {});
   }
 
   private async sweep(): Promise<void> {

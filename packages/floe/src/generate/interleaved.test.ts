@@ -115,7 +115,7 @@ describe('conversations that answer at once', () => {
     const expected = await logitsOf([prompts[1]!, prompts[2]!], 0);
     expect(await logitsOf([prompts[2]!, prompts[2]!], 0)).toEqual(expected);
     expect(await logitsOf([prompts[2]!, prompts[1]!], 2)).toEqual(expected);
-    // Control: another token, another row.
+    // In the middle, beside one that nearly says the same.
     expect(await logitsOf([prompts[0]!.slice(1), prompts[1]!], 1)).toEqual(expected);
     await engine.destroy();
   });

@@ -47,6 +47,8 @@ describe('where an expert does not come', () => {
     setTimeout(() => controller.abort(), 20);
     await expect(answering).rejects.toMatchObject({ code: 'request/aborted' });
     store.hangs = false;
+    // Nothing is left that did not go through all layers.
+    expect(conversation.length).toBe(0);
     conversation.rewind(0);
     expect(await decodeIds(conversation, 8)).toEqual(expected);
   });

@@ -140,8 +140,15 @@ export class Prompts {
     };
     const programs = { chunk: (n: number) => this.chunk(n), span: (n: number) => this.span(n) };
     const hooks = { ...turn, writeChunk, onRoutes: this.onRoutes };
-    await this.runner.run(ids.length, this.chunkTokens, programs, hooks, onSpan);
-    sequence.settle();
+    const before = sequence.length;
+    try {
+      await this.runner.run(ids.length, this.chunkTokens, programs, hooks, onSpan);
+      sequence.settle();
+    } catch (error) {
+      // What it has not put through all layers is nothing to go on from.
+      sequence.rewind(sequence.canRewind(before) ? before : 0);
+      throw error;
+    }
   }
 
   /** A chunk of a prompt, but for its experts. */

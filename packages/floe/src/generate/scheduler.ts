@@ -104,6 +104,7 @@ export class Scheduler<Row, Result> {
   }
 
   private async between(): Promise<void> {
+    await this.stepping;
     if (this.nDecoding === 0 && this.asked.length === 0) return;
     await this.others();
     if (this.asked.length > 0) await this.runOnce();
@@ -115,8 +116,8 @@ export class Scheduler<Row, Result> {
     try {
       return await wait;
     } finally {
+      // Not behind the step that runs now: it may want the slots that this prompt holds.
       this.nPrompts++;
-      await this.stepping;
     }
   }
 

@@ -97,7 +97,8 @@ export class KvPool {
     device.submit(encoder.finish());
     try {
       const bytes = await pending.wait();
-      return blocks.map((_, i) => new Uint8Array(bytes, i * savedBytes, savedBytes));
+      // Copies: a view would take the whole buffer along wherever it is stored.
+      return blocks.map((_, i) => new Uint8Array(bytes.slice(i * savedBytes, (i + 1) * savedBytes)));
     } finally {
       readback.destroy();
     }
