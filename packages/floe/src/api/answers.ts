@@ -7,7 +7,7 @@ import { checkPrompt, maxTokensOf, pickingOf, seedOf, stopsOf } from './check.ts
 import { Conversations } from './conversations.ts';
 import type { ModelParts } from './modelParts.ts';
 import { OwnAnswers } from './ownAnswers.ts';
-import { idsOf, SavedConversations, type SavedRequest } from './savedConversations.ts';
+import { idsOf, type SavedBlocks, SavedConversations, type SavedRequest } from './savedConversations.ts';
 import { Spilled } from './spilled.ts';
 import type { CompletionRequest, ConversationCounts, LoadNotice, ResumeOptions } from './types.ts';
 
@@ -19,6 +19,8 @@ interface Asked extends SavedRequest {
   readonly prompt: readonly number[];
   readonly answered: readonly number[];
   readonly onProgress?: ResumeOptions['onProgress'];
+  /** Out of storage. */
+  readonly back: SavedBlocks | null;
 }
 
 type Kept = Pick<CompletionRequest, 'save'> & { readonly signal: AbortSignal };
@@ -63,8 +65,8 @@ export class Answers {
     return this.begin({ save: name, signal }, async () => {
       const saved = await this.saved.find(name);
       const { request, prompt, answer } = saved;
-      await this.wake(saved, rebuild);
-      return { ...(request as SavedRequest), prompt: [...prompt], answered: [...answer], onProgress };
+      const back = await this.wake(saved, rebuild);
+      return { ...(request as SavedRequest), prompt: [...prompt], answered: [...answer], onProgress, back };
     });
   }
 
@@ -91,8 +93,8 @@ export class Answers {
     };
     const prompt = await promptOf();
     checkPrompt(prompt, this.parts.info.nVocab);
-    if (request.save !== undefined) await this.wakeFor(request.save, prompt);
-    return { ...checked, prompt, answered: [] };
+    const back = request.save === undefined ? null : await this.wakeFor(request.save, prompt);
+    return { ...checked, prompt, answered: [], back };
   }
 
   /** An answer that `end` can end. */
@@ -115,7 +117,12 @@ export class Answers {
       const asked = await ask();
       const known = [...asked.prompt, ...asked.answered];
       const nTokens = asked.prompt.length + (asked.maxTokens ?? Number.POSITIVE_INFINITY);
-      const { conversation, release } = await this.conversations.take({ shared: known, nTokens, signal });
+      const { conversation, release } = await this.conversations.take({
+        shared: known,
+        nTokens,
+        back: asked.back,
+        signal,
+      });
       try {
         yield* this.partsOf(conversation, asked, { save, signal, startMs });
       } finally {
@@ -129,7 +136,7 @@ export class Answers {
 
   private async *partsOf(
     conversation: Conversation,
-    { onProgress, ...asked }: Asked,
+    { onProgress, back: _, ...asked }: Asked,
     { save, signal, startMs }: { save: string | undefined; signal: AbortSignal; startMs: number },
   ): Answer {
     const { prompt, answered, continues } = asked;
@@ -138,12 +145,15 @@ export class Answers {
     const keeper = save === undefined ? null : await this.keeperOf(save, conversation, asked);
     let ids = answered;
     let [text, reasoning] = ['', ''];
+    let hasBegun = false;
     const hooks = {
       onUnit: () => {
+        hasBegun = true;
         watch?.changed();
         onProgress?.({ tokens: conversation.length, total: prompt.length + answered.length });
       },
       onIds: (soFar: readonly number[]) => {
+        hasBegun = true;
         ids = soFar;
         keeper?.note(soFar);
       },
@@ -157,37 +167,38 @@ export class Answers {
         yield { ...part, nPrompt: prompt.length };
       }
     } finally {
-      // Also of one that was stopped: it may be gone on with.
-      await keeper?.finish(ids);
+      // Also of one that was stopped: it may be gone on with. One that was refused leaves what is saved as it is.
+      if (hasBegun) await keeper?.finish(ids);
     }
   }
 
-  /** A saved conversation's keys and values come back to the cache; what is damaged of them is an error, unless they may be computed again. */
-  private async wake(saved: SavedConversation, rebuild: boolean): Promise<void> {
+  /** A saved conversation's keys and values, to come back to the cache; what is damaged of them is an error, unless they may be computed again. */
+  private async wake(saved: SavedConversation, rebuild: boolean): Promise<SavedBlocks | null> {
     try {
-      const blocks = await this.saved.blocksOf(saved);
-      if (blocks) this.conversations.adopt(blocks);
+      return await this.saved.blocksOf(saved);
     } catch (error) {
       if (!rebuild) throw error;
       this.notice(`${String(error)} It is computed again.`);
+      return null;
     }
   }
 
   /** The same for a next turn, if they have more of its prompt than the cache has; damage costs a computation, and is told. */
-  private async wakeFor(name: string, prompt: readonly number[]): Promise<void> {
+  private async wakeFor(name: string, prompt: readonly number[]): Promise<SavedBlocks | null> {
     try {
       const saved = await this.saved.find(name);
       const ids = idsOf(saved);
       let nShared = 0;
       while (nShared < saved.length && ids[nShared] === prompt[nShared]) nShared++;
-      if (nShared > this.conversations.shared(prompt)) await this.wake(saved, false);
+      return nShared > this.conversations.shared(prompt) ? await this.wake(saved, false) : null;
     } catch (error) {
       if (!(error instanceof ContextError)) throw error;
       if (error.code !== 'context/not-saved') this.notice(`${error.message} It is computed again, and saved anew.`);
+      return null;
     }
   }
 
-  private keeperOf(name: string, conversation: Conversation, { prompt, answered: _, ...request }: Asked) {
+  private keeperOf(name: string, conversation: Conversation, { prompt, ...request }: Omit<Asked, 'back'>) {
     const { picking, seed, maxTokens, stops, continues } = request;
     const standing = { prompt, request: { picking, seed, maxTokens, stops, continues } };
     const onError = (error: unknown) => this.notice(`${name} could not be saved: ${String(error)}`);

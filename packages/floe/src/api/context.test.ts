@@ -57,6 +57,11 @@ describe('the window a model gets', () => {
     expect(wide / one).toBeGreaterThan(3.5);
     expect(of({ context: { conversations: 9 } }).nWindows).toBe(9);
     expect(of({ budget: { kvBytes: 2.2 * one } }).nWindows).toBe(2);
+    // Those that are asked for are kept as exactly as all of them may be.
+    expect(of({ context: { conversations: 2 }, budget: { kvBytes: 1.5 * one } })).toMatchObject({
+      kv: 'F16',
+      nWindows: 2,
+    });
   });
 
   it.each([

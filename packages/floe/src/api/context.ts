@@ -61,7 +61,7 @@ export function contextOf(
     throw invalid('context.conversations', String(conversations), `a whole number from 1 to ${KV_ROWS}`);
   if (asked !== undefined) checkWindow(context.window === undefined ? 'contextLength' : 'context.window', asked);
   if (nSinks + 2 > nCtxTrain) throw invalid('context.sinks', String(nSinks), `at most ${nCtxTrain - 2}`);
-  const wanted = { window: asked ?? nCtxTrain, nSinks, overflow };
+  const wanted = { window: asked ?? nCtxTrain, nSinks, overflow, nWindows: conversations ?? 1 };
   const several = (one: LoadedContext) => ({ ...one, nWindows: conversations ?? windowsOf(plan, one, bytes) });
   const fits = (format: KvFormatName) => bytesOf(plan, { ...wanted, kv: format }) <= bytes;
   const format = kv ?? FORMATS.find(fits);

@@ -3,6 +3,7 @@ import { orAborted } from '../errors/index.ts';
 import type { Conversation, Engine } from '../generate/index.ts';
 import { KV_BLOCK } from '../kernels/index.ts';
 import { TurnQueue } from './queue.ts';
+import type { SavedBlocks } from './savedConversations.ts';
 import type { Spilled } from './spilled.ts';
 
 /** What an answer needs of the cache. */
@@ -11,6 +12,8 @@ export interface Wanted {
   readonly shared: readonly number[];
   /** Of prompt and answer, at the most; infinity where nothing says how many. */
   readonly nTokens: number;
+  /** Blocks out of storage that it may go on from. */
+  readonly back?: SavedBlocks | null;
   readonly signal: AbortSignal;
 }
 
@@ -36,14 +39,15 @@ export class Conversations {
    *
    * @throws {RequestError} `request/busy`: too many wait already. `request/aborted`.
    */
-  async take({ shared, nTokens, signal }: Wanted): Promise<{ conversation: Conversation; release: () => void }> {
+  async take({ shared, nTokens, back, signal }: Wanted): Promise<{ conversation: Conversation; release: () => void }> {
     const nBlocks = this.blocksOf(nTokens);
     const endTurn = await this.queue.enter(signal);
     try {
       while (this.nPromised + nBlocks > this.engine.kv.blocks.nBlocks || !this.hasRow)
         await orAborted(this.nextChange(), signal);
-      const back = await this.spilled.bring(shared, this.shared(shared));
-      if (back) this.adopt(back);
+      // In this turn, so that nothing changes what acts on the weights meanwhile.
+      if (back?.isCurrent()) this.adopt(back);
+      await this.spilled.bring(shared, this.shared(shared), (blocks) => this.adopt(blocks));
       const conversation = this.choose(shared);
       this.busy.set(conversation, nBlocks);
       this.makeRoom();
@@ -63,13 +67,15 @@ export class Conversations {
     return Math.max(0, ...[...this.idle, ...this.busy.keys()].map((one) => one.shares(ids)));
   }
 
-  /** Takes in one that comes back from storage, unless those that answer need the room. */
-  adopt({ nBlocks, open }: { nBlocks: number; open: () => Conversation }): void {
+  /** Takes in one that comes back from storage, unless those that answer need the room: whether it did. */
+  private adopt({ nBlocks, open }: SavedBlocks): boolean {
     const { blocks } = this.engine.kv;
-    if (this.nPromised + nBlocks > blocks.nBlocks) return;
+    if (this.nPromised + nBlocks > blocks.nBlocks) return false;
     this.freeRow(null);
     while (this.idle.length > 0 && this.missing + nBlocks > blocks.nFree) this.close(this.idle[0]!);
-    if (this.hasFreeRow && this.missing + nBlocks <= blocks.nFree) this.idle.push(open());
+    if (!this.hasFreeRow || this.missing + nBlocks > blocks.nFree) return false;
+    this.idle.push(open());
+    return true;
   }
 
   /** Resolves when nobody answers, and keeps it so until the returned function is called. */

@@ -12,6 +12,8 @@ import type { ChatCompletionChunk, Model } from './types.ts';
 
 const small = { nLayers: 2, modelDim: 64, nHeads: 4, nKvHeads: 2, ffDim: 96, nVocab: 320 } as const;
 const bytesOf = (seed: number) => randomModel({ ...small, architecture: 'llama', type: 'Q8_0', seed });
+const experts = { architecture: 'arctic', nExperts: 16, nExpertsUsed: 2, expertDim: 96 } as const;
+const withExperts = randomModel({ ...small, ...experts, type: 'Q8_0', seed: 3 });
 const PROMPT = 'the quick brown fox jumps over the lazy dog and then it rests for a while in the sun';
 const N = 80;
 const greedy = { prompt: PROMPT, temperature: 0, max_tokens: N } as const;
@@ -20,9 +22,12 @@ const loaded: Model[] = [];
 afterAll(() => Promise.all(loaded.map((model) => model.unload())));
 
 /** A page's visit: what it stores outlives it in `indexedDB`. */
-async function visit(indexedDB: IDBFactory, { seed = 1, ...options }: ThreadOptions & { seed?: number } = {}) {
+async function visit(
+  indexedDB: IDBFactory,
+  { bytes = bytesOf(1), ...options }: ThreadOptions & { bytes?: Uint8Array } = {},
+) {
   const host: Host = { ...nodeHost(testGpu()), indexedDB };
-  const model = await loadInThread(host, new Blob([bytesOf(seed) as Uint8Array<ArrayBuffer>]), options);
+  const model = await loadInThread(host, new Blob([bytes as Uint8Array<ArrayBuffer>]), options);
   loaded.push(model);
   return model;
 }
@@ -73,23 +78,30 @@ async function change(indexedDB: IDBFactory, store: string, how: (value: never) 
 const uninterrupted = (async () => (await visit(new IDBFactory())).completions.create(greedy))();
 
 describe('an answer cut off in the middle', () => {
-  it.each([{}, { context: { window: 48 } }])('goes on with the tokens it would have had, with %o', async (options) => {
-    const whole = await (await visit(new IDBFactory(), options)).completions.create(greedy);
-    const storage = new IDBFactory();
-    const first = await visit(storage, options);
-    await read(first.completions.create({ ...greedy, stream: true, save: 'a' }), 50);
-    const { answerTokens, promptTokens } = await saved(first, 'a', 33);
-    expect(answerTokens).toBeLessThan(N);
-    const second = await visit(storage, options);
-    const { text, usage } = await read(second.conversations.resume('a'));
-    expect(text).toBe(whole.text);
-    // Nothing was computed again.
-    expect(usage).toMatchObject({ cachedTokens: promptTokens, completion_tokens: whole.ids.length });
-    // It was saved on: it can be had again.
-    expect(await saved(second, 'a', whole.ids.length)).toMatchObject({ answerTokens: whole.ids.length });
-    const again = await read((await visit(storage, options)).conversations.resume('a'));
-    expect(again.text).toBe(whole.text);
-  });
+  it.each([
+    { name: 'plainly', options: {} },
+    { name: 'beyond its window, in Q8_0', options: { context: { window: 48, kv: 'Q8_0' } } },
+    { name: 'with the fewest experts on the GPU', options: { bytes: withExperts, budget: { gpuBytes: 'min' } } },
+  ] as { name: string; options: ThreadOptions & { bytes?: Uint8Array } }[])(
+    'goes on with the tokens it would have had, $name',
+    async ({ options }) => {
+      const whole = await (await visit(new IDBFactory(), options)).completions.create(greedy);
+      const storage = new IDBFactory();
+      const first = await visit(storage, options);
+      await read(first.completions.create({ ...greedy, stream: true, save: 'a' }), 50);
+      const { answerTokens, promptTokens } = await saved(first, 'a', 33);
+      expect(answerTokens).toBeLessThan(N);
+      const second = await visit(storage, options);
+      const { text, usage } = await read(second.conversations.resume('a'));
+      expect(text).toBe(whole.text);
+      // Nothing was computed again.
+      expect(usage).toMatchObject({ cachedTokens: promptTokens, completion_tokens: whole.ids.length });
+      // It was saved on: it can be had again.
+      expect(await saved(second, 'a', whole.ids.length)).toMatchObject({ answerTokens: whole.ids.length });
+      const again = await read((await visit(storage, options)).conversations.resume('a'));
+      expect(again.text).toBe(whole.text);
+    },
+  );
 
   it('and so does a drawn one: its draws go on where they were', async () => {
     const drawn = { ...greedy, temperature: 1.5, seed: 7 };
@@ -112,6 +124,20 @@ describe('an answer cut off in the middle', () => {
     const fresh = await (await visit(new IDBFactory())).completions.create({ ...greedy, prompt, max_tokens: 4 });
     expect(fresh.usage.cachedTokens).toBe(0);
     expect(turn.ids).toEqual(fresh.ids);
+  });
+});
+
+it('of two answers under one name, the one that was asked for last is saved', async () => {
+  const storage = new IDBFactory();
+  const model = await visit(storage);
+  const first = model.completions.create({ ...greedy, stream: true, save: 'a' })[Symbol.asyncIterator]();
+  for (let i = 0; i < 20; i++) await first.next();
+  const other = await model.completions.create({ ...greedy, prompt: `${PROMPT} while`, max_tokens: 40, save: 'a' });
+  while (!(await first.next()).done);
+  const { text } = await read((await visit(storage)).conversations.resume('a'));
+  expect(text).toBe(other.text);
+  await expect(model.completions.create({ ...greedy, save: '\0spilled' })).rejects.toMatchObject({
+    code: 'request/invalid',
   });
 });
 
@@ -153,7 +179,7 @@ describe('what was saved and is', () => {
     const storage = new IDBFactory();
     const first = await visit(storage);
     await first.completions.create({ ...greedy, max_tokens: 4, save: 'a' });
-    const other = await visit(storage, { seed: 2 });
+    const other = await visit(storage, { bytes: bytesOf(2) });
     await expect(read(other.conversations.resume('a'))).rejects.toMatchObject({ code: 'context/other-model' });
     expect(await other.conversations.list()).toEqual([]);
     await expect(read(first.conversations.resume('b'))).rejects.toMatchObject({ code: 'context/not-saved' });

@@ -20,8 +20,12 @@ export interface Standing {
 export interface SavedBlocks {
   readonly nBlocks: number;
   readonly open: () => Conversation;
+  /** Whether they are what this model would compute now. */
+  readonly isCurrent: () => boolean;
 }
 
+/** Of the bytes within a block: another order of them is another version. */
+const LAYOUT_VERSION = 1;
 /** Ids after which an answer is saved again: a block's. */
 const EVERY_IDS = 32;
 /** Bytes read back from the GPU at once. */
@@ -52,8 +56,8 @@ export class SavedConversations {
     onError: (error: unknown) => void,
   ): Promise<Keeper> {
     const store = this.needed();
-    if (name === '')
-      throw new RequestError('request/invalid', "A conversation's name is empty.", { remedy: 'Name it.' });
+    if (name === '' || name.startsWith('\0'))
+      throw new RequestError('request/invalid', 'A conversation needs a name to be saved.', { remedy: 'Name it.' });
     const fixed = { name, model: await this.model(), layout: this.layout(), blockBytes: this.engine.kv.savedBytes };
     await this.keepers.get(name)?.giveWay();
     const made = new Keeper({ store, host: this.host, engine: this.engine, conversation, fixed, standing, onError });
@@ -136,7 +140,7 @@ export class SavedConversations {
     const blocks = await this.needed().blocks(saved);
     if (blocks.size < saved.blocks.length) throw damagedBlocks(saved, saved.blocks.length - blocks.size);
     const open = () => this.engine.restore(idsOf(saved), saved.length, blocks);
-    return { nBlocks: blocks.size, open };
+    return { nBlocks: blocks.size, open, isCurrent: () => saved.layout === this.layout() };
   }
 
   close(): void {
@@ -158,15 +162,13 @@ export class SavedConversations {
     return this.known;
   }
 
+  /** What decides the bytes of its blocks, beside the weights. */
   private layout(): string {
-    const { kv, context } = this.engine;
-    return JSON.stringify({
-      format: kv.format,
-      ...kv.window,
-      ...context,
-      nWindows: undefined,
-      acting: this.weights.acting(),
-    });
+    const { kv, decoder } = this.engine;
+    const { window, nSinks, slides, chunkTokens } = kv.window;
+    const acting = this.weights.acting();
+    const shape = { version: LAYOUT_VERSION, format: kv.format, window, nSinks, slides, chunkTokens };
+    return JSON.stringify({ ...shape, blockBytes: kv.savedBytes, acting, dropBelow: decoder.dropBelow });
   }
 }
 

@@ -59,27 +59,26 @@ export class Spilled {
     this.swept ??= written.then(() => this.sweep()).catch(() => {});
   }
 
-  /** The one that shares most of these ids, if that is more than `nShared`: out of storage, to be put in the cache. */
-  async bring(ids: readonly number[], nShared: number): Promise<SavedBlocks | null> {
+  /** Brings the one that shares most of these ids out of storage, if that is more than `nShared`; `adopt` says whether it fits. */
+  async bring(ids: readonly number[], nShared: number, adopt: (blocks: SavedBlocks) => boolean): Promise<void> {
     let best: { name: string; kept: Kept; n: number } | null = null;
     for (const [name, kept] of this.kept) {
       const n = sharedLength(kept.ids, ids);
       if (n >= KV_BLOCK && n > Math.max(nShared, best?.n ?? 0)) best = { name, kept, n };
     }
-    if (!best || !(await best.kept.written)) return null;
+    if (!best || !(await best.kept.written)) return;
     const { name } = best;
     try {
       const blocks = await this.saved.blocksOf(await this.saved.find(name));
+      // Where there is no room now there may be later.
+      if (blocks && !adopt(blocks)) return;
       if (blocks) this.counted.returns++;
-      return blocks;
     } catch {
       // Damaged, or gone with the origin's storage: its ids are in the prompt, and computed again.
       this.counted.forgotten++;
-      return null;
-    } finally {
-      this.kept.delete(name);
-      void this.saved.delete(name).catch(() => {});
     }
+    this.kept.delete(name);
+    void this.saved.delete(name).catch(() => {});
   }
 
   /** Nothing of it can be gone on with. */

@@ -73,9 +73,14 @@ export class Engine {
   restore(ids: readonly number[], length: number, saved: ReadonlyMap<number, Uint8Array>): Conversation {
     const sequence = KvSequence.resume(this.kv.blocks, this.kv.window, length, [...saved.keys()]);
     for (const { position, block } of sequence.heldBlocks()) this.kv.write(block, saved.get(position)!);
-    const conversation = this.seat(sequence);
-    conversation.holds(ids);
-    return conversation;
+    try {
+      const conversation = this.seat(sequence);
+      conversation.holds(ids);
+      return conversation;
+    } catch (error) {
+      sequence.release();
+      throw error;
+    }
   }
 
   /** A conversation whose blocks are known: a fork of another, or one that was saved. */

@@ -38,7 +38,9 @@ export class KeptGraphs {
     const made = record(rec);
     const program = rec.finish(name).then((graph) => ({ ...made, graph }));
     // One that failed is not kept: the next call tries again.
-    program.catch(() => this.kept.delete(name));
+    program.catch(() => {
+      if (this.kept.get(name) === program) this.kept.delete(name);
+    });
     return program;
   }
 

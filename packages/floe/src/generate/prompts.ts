@@ -90,6 +90,7 @@ export class Prompts {
     const rows: Float32Array[] = [];
     await this.run(seat, ids, turn, async (x, _first, nTokens) => {
       for (let row = 0; row < nTokens; row += this.s.sizes.logitRows) {
+        if (row > 0) await turn.beforeUnit();
         const n = Math.min(this.s.sizes.logitRows, nTokens - row);
         const { graph } = await this.head(n, null);
         this.copyRows(x, row * this.rowBytes, n * this.rowBytes);

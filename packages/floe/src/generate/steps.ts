@@ -115,7 +115,13 @@ export class Steps {
 
   private async submitWhole(rows: readonly StepRow[]): Promise<StartedStep<PendingId>> {
     const program = await this.program(this.picker.kindOf(rows), rows.length, 0);
-    this.write(rows);
+    const before = rows.map(({ seat }) => seat.sequence.length);
+    try {
+      this.write(rows);
+    } catch (error) {
+      rewind(rows, before);
+      throw error;
+    }
     const ids = once(this.decoder.submit(program).wait);
     for (const { seat } of rows) seat.sequence.settle();
     return { results: rows.map((_, i) => ({ wait: async () => (await ids())[i]! })), done: ids };
@@ -156,7 +162,7 @@ export class Steps {
       this.write(rows);
       return await this.decoder.run(program, all.signal);
     } catch (error) {
-      for (const [i, { seat }] of rows.entries()) seat.sequence.rewind(before[i]!);
+      rewind(rows, before);
       throw error;
     } finally {
       all.end();
@@ -194,6 +200,11 @@ export class Steps {
     const { runAhead } = schedule.choose(false);
     return prefetch && runAhead < FARTHEST_GUESS && this.decoder.guessesPay ? runAhead + 1 : 0;
   }
+}
+
+/** Back to where they were, each. */
+function rewind(rows: readonly StepRow[], lengths: readonly number[]): void {
+  for (const [i, { seat }] of rows.entries()) seat.sequence.rewind(lengths[i]!);
 }
 
 /** Begins what it is to wait for when somebody first waits. */
