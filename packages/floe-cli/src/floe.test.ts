@@ -152,6 +152,18 @@ describe('floe run', () => {
   });
 });
 
+/** Each command that loads a model to answer by it. */
+function answering(): string[][] {
+  const text = join(folder, 'long.txt');
+  writeFileSync(text, 'x'.repeat(1024));
+  return [
+    ['run', model, '-p', 'x'],
+    ['chat', model],
+    ['logprobs', model, '--ids', '1'],
+    ['perplexity', model, text],
+  ];
+}
+
 describe('budgets', () => {
   it.each([
     [['--gpu', '2GB'], { budget: { gpuBytes: 2e9 } }],
@@ -162,15 +174,7 @@ describe('budgets', () => {
     [['--run-ahead', '0', '--no-prefetch'], { budget: {}, paging: { runAhead: 0, prefetch: false } }],
     [[], { budget: {} }],
   ])('%j is %j, for every command that loads a model', async (args, options) => {
-    const text = join(folder, 'long.txt');
-    writeFileSync(text, 'x'.repeat(1024));
-    const commands = [
-      ['run', model, '-p', 'x'],
-      ['chat', model],
-      ['logprobs', model, '--ids', '1'],
-      ['perplexity', model, text],
-    ];
-    for (const command of commands) {
+    for (const command of answering()) {
       const { calls, err } = await type([...command, ...args]);
       expect(calls[0], err()).toEqual(['loadModel', { path: model }, options]);
     }
@@ -211,16 +215,7 @@ describe('--lora', () => {
   const [one, other] = ['one.gguf', 'a=b.gguf'].map((name) => join(folder, name)) as [string, string];
   for (const path of [one, other]) writeFileSync(path, 'GGUF');
   it('adds adapters in their order, each with its scale, for every command that runs a model', async () => {
-    const text = join(folder, 'longer.txt');
-    writeFileSync(text, 'x'.repeat(1024));
-    const commands = [
-      ['run', model, '-p', 'x'],
-      ['chat', model],
-      ['logprobs', model, '--ids', '1'],
-      ['perplexity', model, text],
-      ['embed', model, 'a text'],
-    ];
-    for (const command of commands) {
+    for (const command of [...answering(), ['embed', model, 'a text']]) {
       const { calls, err } = await type([
         ...command,
         '--lora',

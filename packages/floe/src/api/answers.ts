@@ -1,6 +1,6 @@
 /** A model's answers: each with the conversation it goes on with, saved as it grows where that is asked for. */
 import { ContextError } from '../errors/index.ts';
-import { type AnswerPart, answer, type Conversation } from '../generate/index.ts';
+import { type AnswerPart, answer, type Conversation, commonLength } from '../generate/index.ts';
 import type { SavedConversation } from '../store/index.ts';
 import { endIds } from '../text/index.ts';
 import { checkPrompt, maxTokensOf, pickingOf, seedOf, stopsOf } from './check.ts';
@@ -187,9 +187,7 @@ export class Answers {
   private async wakeFor(name: string, prompt: readonly number[]): Promise<SavedBlocks | null> {
     try {
       const saved = await this.saved.find(name);
-      const ids = idsOf(saved);
-      let nShared = 0;
-      while (nShared < saved.length && ids[nShared] === prompt[nShared]) nShared++;
+      const nShared = Math.min(saved.length, commonLength(idsOf(saved), prompt));
       return nShared > this.conversations.shared(prompt) ? await this.wake(saved, false) : null;
     } catch (error) {
       if (!(error instanceof ContextError)) throw error;

@@ -64,7 +64,17 @@ export class Conversations {
 
   /** How many of these ids one of them has computed already, at the most. */
   shared(ids: readonly number[]): number {
-    return Math.max(0, ...[...this.idle, ...this.busy.keys()].map((one) => one.shares(ids)));
+    return this.best(ids)?.nShared ?? 0;
+  }
+
+  /** The one that has computed most of these ids; null where none has any. */
+  private best(ids: readonly number[]): { readonly conversation: Conversation; readonly nShared: number } | null {
+    let best = null;
+    for (const conversation of [...this.idle, ...this.busy.keys()]) {
+      const nShared = conversation.shares(ids);
+      if (nShared > (best?.nShared ?? 0)) best = { conversation, nShared };
+    }
+    return best;
   }
 
   /** Takes in one that comes back from storage, unless those that answer need the room: whether it did. */
@@ -108,18 +118,15 @@ export class Conversations {
   }
 
   private choose(prompt: readonly number[]): Conversation {
-    const all = [...this.idle, ...this.busy.keys()];
-    const best = all.reduce<Conversation | null>(
-      (found, one) => (one.shares(prompt) > (found?.shares(prompt) ?? 0) ? one : found),
-      null,
-    );
-    const nShared = best?.shares(prompt) ?? 0;
-    const isIdle = best !== null && this.idle.includes(best);
-    if (best && isIdle && nShared >= best.heldIds.length) return this.wake(best);
-    if (!best || nShared < KV_BLOCK) return this.openNew();
-    if (!this.hasFreeRow && isIdle && this.idle.length === 1) return this.wake(best);
-    this.freeRow(best);
-    return best.fork(nShared);
+    const best = this.best(prompt);
+    if (!best) return this.openNew();
+    const { conversation, nShared } = best;
+    const isIdle = this.idle.includes(conversation);
+    if (isIdle && nShared >= conversation.heldIds.length) return this.wake(conversation);
+    if (nShared < KV_BLOCK) return this.openNew();
+    if (!this.hasFreeRow && isIdle && this.idle.length === 1) return this.wake(conversation);
+    this.freeRow(conversation);
+    return conversation.fork(nShared);
   }
 
   private openNew(): Conversation {

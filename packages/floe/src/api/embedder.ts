@@ -1,37 +1,26 @@
-import { RequestError, throwIfAborted } from '../errors/index.ts';
+import { throwIfAborted } from '../errors/index.ts';
 import type { Encoder } from '../generate/index.ts';
 import type { Host } from '../host/index.ts';
 import { LocalAdapters } from './adapters.ts';
-import { checkIds, onlyEmbeds } from './check.ts';
+import { onlyEmbeds } from './check.ts';
 import { dimensionsOf, responseOf, textsOf } from './embeddings.ts';
-import type { ModelParts } from './modelParts.ts';
+import { type CommonParts, LoadedModel } from './loadedModel.ts';
 import { TurnQueue } from './queue.ts';
-import type {
-  ChatCompletionChunk,
-  EmbeddingsRequest,
-  EmbeddingsResponse,
-  MemoryReport,
-  Model,
-  ModelInfo,
-  TokenizeOptions,
-} from './types.ts';
+import type { ChatCompletionChunk, EmbeddingsRequest, EmbeddingsResponse, MemoryReport, Model } from './types.ts';
 
 /** What a model of texts' vectors is made of. */
-export type EmbedderParts = Pick<ModelParts, 'device' | 'placed' | 'tokenizer' | 'weights' | 'info'> & {
+export type EmbedderParts = CommonParts & {
   readonly host: Host;
   readonly encoder: Encoder;
 };
 
 /** A model in this thread that makes vectors of texts. What writes is refused, and says so. */
-export class LocalEmbedder implements Model {
-  readonly info: ModelInfo;
+export class LocalEmbedder extends LoadedModel implements Model {
   readonly adapters: LocalAdapters;
   private readonly queue = new TurnQueue();
-  private readonly life = new AbortController();
-  private unloaded: Promise<void> | null = null;
 
   constructor(private readonly parts: EmbedderParts) {
-    this.info = parts.info;
+    super(parts);
     this.adapters = new LocalAdapters({
       ...parts,
       engine: parts.encoder,
@@ -54,18 +43,6 @@ export class LocalEmbedder implements Model {
   };
   readonly completions = { create: this.refusing() as Model['completions']['create'] };
 
-  async tokenize(text: string, options: TokenizeOptions = {}): Promise<number[]> {
-    this.checkLoaded();
-    return this.parts.tokenizer.tokenize(text, options);
-  }
-
-  async detokenize(ids: readonly number[]): Promise<string> {
-    this.checkLoaded();
-    const { tokenizer } = this.parts;
-    checkIds(ids, tokenizer.vocabulary.tokens.length);
-    return tokenizer.detokenize(ids);
-  }
-
   async logprobs(): Promise<never> {
     throw onlyEmbeds(this.info.name);
   }
@@ -80,23 +57,7 @@ export class LocalEmbedder implements Model {
   }
 
   async memory(): Promise<MemoryReport> {
-    this.checkLoaded();
-    const { device, placed, weights } = this.parts;
-    return {
-      gpuBytes: device.buffers.bytes(),
-      fileTensorBytes: placed.plan.fileTensorBytes,
-      storedBytes: weights.storedBytes,
-      notices: [...new Set([...this.info.notices, ...weights.notices])],
-    };
-  }
-
-  unload(): Promise<void> {
-    this.unloaded ??= this.giveBack();
-    return this.unloaded;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.unload();
+    return this.memoryReport([]);
   }
 
   private async embed(request: EmbeddingsRequest): Promise<EmbeddingsResponse> {
@@ -120,11 +81,6 @@ export class LocalEmbedder implements Model {
     }
   }
 
-  /** Fires with the request's own signal, and when the model is unloaded. */
-  private signalOf({ signal }: { readonly signal?: AbortSignal }): AbortSignal {
-    return signal ? AbortSignal.any([signal, this.life.signal]) : this.life.signal;
-  }
-
   /** A call that rejects; or, where it was to stream, is rejected when it is first read. */
   private refusing() {
     return ({ stream = false }: { stream?: boolean }): AsyncIterable<ChatCompletionChunk> | Promise<never> => {
@@ -133,7 +89,7 @@ export class LocalEmbedder implements Model {
     };
   }
 
-  private async giveBack(): Promise<void> {
+  protected async giveBack(): Promise<void> {
     const { encoder, device, weights } = this.parts;
     this.life.abort();
     await this.adapters.idle();
@@ -144,13 +100,6 @@ export class LocalEmbedder implements Model {
       device.destroy();
       await weights.close();
     }
-  }
-
-  private checkLoaded(): void {
-    if (!this.unloaded) return;
-    throw new RequestError('request/invalid', `${this.info.name} was unloaded.`, {
-      remedy: 'Load it again with `loadModel`.',
-    });
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Gguf } from '../gguf/index.ts';
 import type { Host } from '../host/index.ts';
 import { isExpertRecord, type ModelPlan } from '../model/index.ts';
-import type { WeightSource } from '../store/index.ts';
+import { hex, type WeightSource } from '../store/index.ts';
 
 /** Larger records are told apart by what stands beside them. */
 const SMALL_BYTES = 1 << 20;
@@ -23,5 +23,5 @@ export async function fingerprint(host: Host, gguf: Gguf, plan: ModelPlan, weigh
   for (const record of read) hashes.push(await host.sha256(await weights.read(record)));
   const all = new Uint8Array(hashes.length * 32);
   for (const [i, hash] of hashes.entries()) all.set(hash, i * 32);
-  return Array.from(await host.sha256(all), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return hex(await host.sha256(all));
 }

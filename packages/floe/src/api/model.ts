@@ -1,4 +1,3 @@
-import { RequestError } from '../errors/index.ts';
 import { measureLoss, topLogprobs } from '../generate/index.ts';
 import type { SavedConversation } from '../store/index.ts';
 import { LocalAdapters } from './adapters.ts';
@@ -6,6 +5,7 @@ import { Answers } from './answers.ts';
 import { chatPrompt } from './chatPrompt.ts';
 import { checkIds, invalid, onlyWrites } from './check.ts';
 import { collectChat, collectText, streamOf } from './chunks.ts';
+import { LoadedModel } from './loadedModel.ts';
 import type { ModelParts } from './modelParts.ts';
 import { isSpilled } from './spilled.ts';
 import type {
@@ -17,30 +17,25 @@ import type {
   LossyCost,
   MemoryReport,
   Model,
-  ModelInfo,
   PositionLogprobs,
   ResumeOptions,
   SavedConversationInfo,
   TextCompletion,
   TextCompletionRequest,
-  TokenizeOptions,
 } from './types.ts';
 
 /** What a visit learnt is stored no oftener. */
 const REMEMBER_MS = 5_000;
 
 /** A model in this thread. In a page it lives in a worker, and `worker/client.ts` wears its face. */
-export class LocalModel implements Model {
-  readonly info: ModelInfo;
+export class LocalModel extends LoadedModel implements Model {
   readonly adapters: LocalAdapters;
   private readonly answers: Answers;
-  private unloaded: Promise<void> | null = null;
   private nAnswers = 0;
   private rememberedMs = Number.NEGATIVE_INFINITY;
-  private readonly life = new AbortController();
 
   constructor(private readonly parts: ModelParts) {
-    this.info = parts.info;
+    super(parts);
     this.answers = new Answers(parts, { acting: () => this.adapters.acting(), onEnd: () => this.rememberVisit() });
     this.adapters = new LocalAdapters({
       ...parts,
@@ -85,17 +80,6 @@ export class LocalModel implements Model {
     },
   };
 
-  async tokenize(text: string, options: TokenizeOptions = {}): Promise<number[]> {
-    this.checkLoaded();
-    return this.parts.tokenizer.tokenize(text, options);
-  }
-
-  async detokenize(ids: readonly number[]): Promise<string> {
-    this.checkLoaded();
-    checkIds(ids, this.info.nVocab);
-    return this.parts.tokenizer.detokenize(ids);
-  }
-
   async logprobs(ids: readonly number[], options: { top: number; signal?: AbortSignal }): Promise<PositionLogprobs[]> {
     checkIds(ids, this.info.nVocab);
     if (!Number.isInteger(options.top) || options.top < 0)
@@ -113,15 +97,7 @@ export class LocalModel implements Model {
   }
 
   async memory(): Promise<MemoryReport> {
-    this.checkLoaded();
-    const { device, placed, weights } = this.parts;
-    return {
-      gpuBytes: device.buffers.bytes(),
-      fileTensorBytes: placed.plan.fileTensorBytes,
-      storedBytes: weights.storedBytes,
-      conversations: this.answers.counts,
-      notices: [...new Set([...this.info.notices, ...weights.notices, ...this.answers.notices])],
-    };
+    return { ...this.memoryReport(this.answers.notices), conversations: this.answers.counts };
   }
 
   async experts(): Promise<ExpertsReport | null> {
@@ -149,17 +125,8 @@ export class LocalModel implements Model {
     }
   }
 
-  unload(): Promise<void> {
-    this.unloaded ??= this.giveBack();
-    return this.unloaded;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.unload();
-  }
-
   /** Ends what runs and what waits, then gives everything back, each thing whatever became of the one before. */
-  private async giveBack(): Promise<void> {
+  protected async giveBack(): Promise<void> {
     const { template, engine, device, weights, placed } = this.parts;
     this.life.abort();
     // An answer whose reader has stopped reading hears no signal: it is ended where it stands.
@@ -221,24 +188,12 @@ export class LocalModel implements Model {
     if (visit) await weights.remember?.(visit);
   }
 
-  /** Fires with the request's own signal, and when the model is unloaded. */
-  private signalOf({ signal }: { readonly signal?: AbortSignal }): AbortSignal {
-    return signal ? AbortSignal.any([signal, this.life.signal]) : this.life.signal;
-  }
-
   private head() {
     return {
       id: `chatcmpl-${++this.nAnswers}`,
       created: Math.floor(this.parts.host.clock.epochMs() / 1000),
       model: this.info.name,
     };
-  }
-
-  private checkLoaded(): void {
-    if (!this.unloaded) return;
-    throw new RequestError('request/invalid', `${this.info.name} was unloaded.`, {
-      remedy: 'Load it again with `loadModel`.',
-    });
   }
 }
 

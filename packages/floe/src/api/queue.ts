@@ -1,6 +1,6 @@
 import { orAborted, RequestError } from '../errors/index.ts';
 
-/** Calls on one model take turns, in order; a model has one cache. */
+/** Calls on one model are let in one after another, in their order. */
 export class TurnQueue {
   private tail: Promise<void> = Promise.resolve();
   private waiting = 0;

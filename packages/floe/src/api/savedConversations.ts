@@ -3,16 +3,14 @@ import { ContextError, RequestError, StoreError } from '../errors/index.ts';
 import type { AnswerRequest, Conversation, Engine } from '../generate/index.ts';
 import type { Host } from '../host/index.ts';
 import { KV_BLOCK } from '../kernels/index.ts';
-import type { SavedConversation } from '../store/index.ts';
-import { ConversationStore } from '../store/index.ts';
+import { ConversationStore, type SavedConversation } from '../store/index.ts';
 
 /** What an answer was asked with, as far as going on with it needs that. */
 export type SavedRequest = Pick<AnswerRequest, 'picking' | 'seed' | 'maxTokens' | 'stops' | 'continues'>;
 
-/** An answer as it stands. */
+/** What an answer goes on from, whatever has come of it. */
 export interface Standing {
   readonly prompt: readonly number[];
-  readonly answer: readonly number[];
   readonly request: SavedRequest;
 }
 
@@ -52,7 +50,7 @@ export class SavedConversations {
   async keeper(
     name: string,
     conversation: Conversation,
-    standing: Omit<Standing, 'answer'>,
+    standing: Standing,
     onError: (error: unknown) => void,
   ): Promise<Keeper> {
     const store = this.needed();
@@ -178,7 +176,7 @@ interface KeeperParts {
   readonly engine: Engine;
   readonly conversation: Conversation;
   readonly fixed: Pick<SavedConversation, 'name' | 'model' | 'layout' | 'blockBytes'>;
-  readonly standing: Omit<Standing, 'answer'>;
+  readonly standing: Standing;
   /** A save has failed; the answer goes on. */
   readonly onError: (error: unknown) => void;
 }

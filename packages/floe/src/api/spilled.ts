@@ -1,5 +1,5 @@
 /** Conversations that made room for others: kept in storage, and back when they are gone on with. */
-import type { Conversation } from '../generate/index.ts';
+import { type Conversation, commonLength } from '../generate/index.ts';
 import { KV_BLOCK } from '../kernels/index.ts';
 import type { SavedBlocks, SavedConversations } from './savedConversations.ts';
 import type { ConversationCounts } from './types.ts';
@@ -63,7 +63,7 @@ export class Spilled {
   async bring(ids: readonly number[], nShared: number, adopt: (blocks: SavedBlocks) => boolean): Promise<void> {
     let best: { name: string; kept: Kept; n: number } | null = null;
     for (const [name, kept] of this.kept) {
-      const n = sharedLength(kept.ids, ids);
+      const n = commonLength(kept.ids, ids);
       if (n >= KV_BLOCK && n > Math.max(nShared, best?.n ?? 0)) best = { name, kept, n };
     }
     if (!best || !(await best.kept.written)) return;
@@ -109,10 +109,4 @@ export class Spilled {
 /** Whether a name is one of these. */
 export function isSpilled(name: string): boolean {
   return name.startsWith(PREFIX);
-}
-
-function sharedLength(a: readonly number[], b: readonly number[]): number {
-  let n = 0;
-  while (n < a.length && n < b.length && a[n] === b[n]) n++;
-  return n;
 }

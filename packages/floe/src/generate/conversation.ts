@@ -113,8 +113,7 @@ export class Conversation {
   /** How many of the first of `ids` need not be put through: the cache holds them. At least their last is left, whose logits are wanted. */
   shares(ids: readonly number[]): number {
     const most = Math.min(this.held.length, this.length, ids.length - 1);
-    let nShared = 0;
-    while (nShared < most && this.held[nShared] === ids[nShared]) nShared++;
+    const nShared = Math.min(most, commonLength(this.held, ids));
     return this.seat.sequence.canRewind(nShared) ? nShared : 0;
   }
 
@@ -162,6 +161,13 @@ export class Conversation {
     const needed = this.length + nTokens;
     if (overflow !== 'slide' && needed > window) throw contextFull(needed, window);
   }
+}
+
+/** How many of the first ids are the same in both. */
+export function commonLength(a: readonly number[], b: readonly number[]): number {
+  let n = 0;
+  while (n < a.length && n < b.length && a[n] === b[n]) n++;
+  return n;
 }
 
 function turnOf({ between, aside }: PromptTurns, onUnit: () => void, signal: AbortSignal | undefined): PromptTurn {

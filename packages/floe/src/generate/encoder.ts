@@ -3,7 +3,7 @@
  * chunk, one layer's keys and values and the residual stream, however many layers there are.
  */
 import { ContextError } from '../errors/index.ts';
-import { type BufferView, type Device, type Graph, Readback, Recorder } from '../gpu/index.ts';
+import { type BufferView, type Device, type Graph, Readback } from '../gpu/index.ts';
 import { KvPool } from '../kv/index.ts';
 import {
   type Activations,
@@ -14,19 +14,16 @@ import {
   makeActivations,
   type PlacedModel,
   type Pooling,
-  type RopeFrequencies,
   recordText,
-  ropeTablesOf,
   stepSizes,
   type TextCuts,
-  writePlaces,
 } from '../model/index.ts';
 import { rowStride } from '../quant/index.ts';
+import { KeptGraphs } from './keptGraphs.ts';
+import { Places } from './places.ts';
 import { pooled, READ_ROWS, unitVector } from './pooling.ts';
 import { Submissions } from './submissions.ts';
 
-/** Graphs kept; a text of another length has its own. */
-const KEPT_GRAPHS = 8;
 /** A text as long as questions are: its kernels are compiled beforehand. */
 const USUAL_TOKENS = 16;
 
@@ -54,11 +51,12 @@ export class Encoder {
   readonly pooling: Pooling;
   readonly s: Activations;
   private readonly kv: KvPool;
-  private readonly ropeTables: readonly RopeFrequencies[];
+  private readonly places: Places;
   private readonly readback: Readback;
   /** Of a row of the residual stream. */
   private readonly rowBytes: number;
-  private readonly kept = new Map<string, Promise<TextProgram>>();
+  /** A text of another length has its own. */
+  private readonly graphs: KeptGraphs;
 
   constructor(
     readonly device: Device,
@@ -75,7 +73,8 @@ export class Encoder {
     this.readback = new Readback(device, READ_ROWS * this.rowBytes);
     const sizes = stepSizes(plan, this.context);
     this.s = makeActivations(device, plan, { ...sizes, chunkTokens: chunkTokens ?? sizes.chunkTokens });
-    this.ropeTables = ropeTablesOf(model, this.context.window);
+    this.graphs = new KeptGraphs(device, this.s.fault, ['text']);
+    this.places = new Places(device, model, this.context.window);
     this.kv = new KvPool(device, kvShape(plan), this.context.kv, kvWindow(this.context, sizes.chunkTokens));
     // Every text lies in the same blocks, one behind the other.
     this.kv.writeTable(
@@ -117,12 +116,12 @@ export class Encoder {
   /** The model's adapters came, went, or weigh something else: what was recorded is of another model. */
   async adaptersChanged(): Promise<void> {
     await this.s.adapters.fit(this.model.adapters);
-    await this.forget();
+    await this.graphs.forget();
   }
 
   /** Waits for what is still being compiled, and gives everything back. */
   async destroy(): Promise<void> {
-    await this.forget();
+    await this.graphs.forget();
     this.readback.destroy();
     this.s.destroy();
     this.kv.destroy();
@@ -130,13 +129,6 @@ export class Encoder {
 
   private get text(): BufferView {
     return this.s.text!;
-  }
-
-  private async forget(): Promise<void> {
-    const programs = [...this.kept.values()];
-    this.kept.clear();
-    for (const program of await Promise.allSettled(programs))
-      if (program.status === 'fulfilled') program.value.graph.destroy();
   }
 
   private async run(chunks: readonly Chunk[], onUnit: () => void): Promise<void> {
@@ -191,10 +183,12 @@ export class Encoder {
 
   /** Tells the steps submitted from now on which tokens they are of, and where these stand. */
   private write({ first, ids }: Chunk): void {
-    const { device, s, context, ropeTables } = this;
+    const { device, s } = this;
     device.write(s.tokens.buffer, 0, new Uint8Array(Uint32Array.from(ids).buffer));
-    const places = ids.map((_, i) => ({ position: first + i, row: 0 }));
-    writePlaces(device, s, ropeTables, context.window, places);
+    this.places.write(
+      s,
+      ids.map((_, i) => ({ position: first + i, row: 0 })),
+    );
   }
 
   private chunksOf(ids: readonly number[]): Promise<Chunk[]> {
@@ -210,28 +204,9 @@ export class Encoder {
   }
 
   private program(nTokens: number, nText: number): Promise<TextProgram> {
-    const key = `${nTokens} of ${nText} tokens`;
-    const program = this.kept.get(key) ?? this.record(key, nTokens, nText);
-    // Last used, last in the map.
-    this.kept.delete(key);
-    this.kept.set(key, program);
-    if (this.kept.size > KEPT_GRAPHS) this.dropOldest();
-    return program;
-  }
-
-  private record(key: string, nTokens: number, nText: number): Promise<TextProgram> {
-    const { device, model, kv, s } = this;
-    const rec = new Recorder(device, s.fault);
-    const cuts = recordText(rec, model, kv, s, nTokens, nText);
-    const program = rec.finish(key).then((graph) => ({ graph, cuts }));
-    // One that failed is not kept: the next call tries again.
-    program.catch(() => this.kept.delete(key));
-    return program;
-  }
-
-  private dropOldest(): void {
-    const [key, program] = this.kept.entries().next().value!;
-    this.kept.delete(key);
-    program.then(({ graph }) => graph.destroy()).catch(() => {});
+    const { model, kv, s } = this;
+    return this.graphs.get(`text ${nTokens} of ${nText} tokens`, (rec) => ({
+      cuts: recordText(rec, model, kv, s, nTokens, nText),
+    }));
   }
 }

@@ -1,5 +1,5 @@
 export { type AnswerPart, type AnswerRequest, answer } from './answer.ts';
-export type { Conversation } from './conversation.ts';
+export { type Conversation, commonLength } from './conversation.ts';
 export { Encoder } from './encoder.ts';
 export { Engine } from './engine.ts';
 export { topLogprobs } from './logprobs.ts';

@@ -8,7 +8,7 @@ import {
   writePlaces,
 } from '../model/index.ts';
 
-/** Tells steps and prompts where their tokens are. */
+/** Tells steps, prompts and texts where their tokens are. */
 export class Places {
   /** How places become angles: tests have conversations that are far along begin there. */
   anglesOf = ropeAngles;

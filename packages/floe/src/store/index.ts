@@ -1,4 +1,5 @@
 export { ConversationStore, type SavedConversation } from './conversationStore.ts';
+export { hex } from './manifest.ts';
 export type { StoredModel } from './models.ts';
 export { deleteModel, listModels } from './models.ts';
 export type { BackgroundProgress, StoreNotice, StoreProgress } from './notices.ts';

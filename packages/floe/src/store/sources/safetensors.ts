@@ -22,6 +22,7 @@ import {
   TEMPLATE_FILE,
   TOKENIZER_FILE,
 } from '../../safetensors/index.ts';
+import { hex } from '../manifest.ts';
 import type { ByteSource } from '../source.ts';
 import type { ModelFolder } from './folder.ts';
 import { madeSource } from './made.ts';
@@ -140,5 +141,5 @@ async function versionOf(host: Host, sources: readonly ByteSource[]): Promise<st
   if (sources.some(({ version }) => version === null)) return null;
   const versions = sources.map(({ name, version }) => `${name} ${version}`).sort();
   const hash = await host.sha256(new TextEncoder().encode(versions.join('\n')));
-  return Array.from(hash.subarray(0, 16), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return hex(hash.subarray(0, 16));
 }
