@@ -3,9 +3,10 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { agreement, floeAnswers, floeGreedy } from '@floe/testkit/floeAnswers';
+import { writeGguf } from '@floe/testkit/ggufWriter';
 import { testGpu } from '@floe/testkit/nodeGpu';
 import { openOracle } from '@floe/testkit/oracle';
-import { type RandomModelOptions, randomModel } from '@floe/testkit/randomModel';
+import { type RandomModelOptions, randomGguf, randomModel } from '@floe/testkit/randomModel';
 import { readmePath, readmeWith } from '@floe/testkit/readme';
 import { seeded } from '@floe/testkit/seeded';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -26,8 +27,9 @@ const NEAR_TIE = 1e-2;
 /** The same where llama.cpp rounds activations to eight bits beside quantized weights, which Floe does not. */
 const ROUNDED_TIE = 0.1;
 
-async function compare(options: RandomModelOptions, tie: number) {
-  const bytes = randomModel(options);
+const compare = (options: RandomModelOptions, tie: number) => compareFile(randomModel(options), tie);
+
+async function compareFile(bytes: Uint8Array, tie: number) {
   const path = join(folder, 'model.gguf');
   writeFileSync(path, bytes);
   const oracle = await openOracle(path);
@@ -71,6 +73,16 @@ it.each(ropeCases)(
     passed.rope.add(name);
   },
 );
+
+it('rope scaling longrope, as Phi-3 is converted: with its factors, and without its name', async () => {
+  const { options } = ropeCases.find(({ name }) => name === 'longrope')!;
+  const { metadata, tensors } = randomGguf({ ...options, type: 'F32' });
+  const { 'phi3.rope.scaling.type': name, ...unnamed } = metadata;
+  expect(name).toBe('longrope');
+  const found = await compareFile(writeGguf({ metadata: unnamed, tensors }), NEAR_TIE);
+  expect(found.maxError).toBeLessThan(5e-3);
+  expect(found.top1).toBe(1);
+});
 
 // Those whose layers are of several kinds, or whose experts need more than matrices.
 it.each(familyCases.filter(({ options }) => ['deepseek2', 'gpt-oss', 'qwen2moe'].includes(options.architecture)))(

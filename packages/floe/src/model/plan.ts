@@ -44,11 +44,7 @@ export function planModel(gguf: Gguf): ModelPlan {
     input: planInput(book, description),
     outputNorm: norms.output === null ? null : book.norm(norms.output, shape.modelDim),
     output: book.optionalWeight('output', [nVocab, shape.modelDim]),
-    ropeDivisors: {
-      always: book.optionalWeight('rope_freqs', [shape.ropeDim / 2]),
-      short: book.optionalWeight('rope_factors_short', [shape.ropeDim / 2]),
-      long: book.optionalWeight('rope_factors_long', [shape.ropeDim / 2]),
-    },
+    ropeDivisors: planDivisors(book, description),
   };
   const layers = description.layers.map((_, layer) => planLayer(book, description, layer));
   book.shelf.finish();
@@ -70,6 +66,17 @@ function planInput(book: RecordBook, { shape, input }: ModelDescription): Input<
     positions: positions === null ? null : book.weight(positions, [nCtxTrain, modelDim]),
     types: types === null ? null : book.optionalFirstRow(types, modelDim),
     norm: norm === null ? null : book.norm(norm, modelDim),
+  };
+}
+
+/** Those that the model's scaling goes by; of others that are in the file it is said that they have no use. */
+function planDivisors(book: RecordBook, { rope, shape }: ModelDescription): ModelPlan['ropeDivisors'] {
+  const isLong = rope.tables.some(({ scaling }) => scaling.kind === 'longrope');
+  const divisors = (stem: string) => book.optionalWeight(stem, [shape.ropeDim / 2]);
+  return {
+    always: isLong ? null : divisors('rope_freqs'),
+    short: isLong ? divisors('rope_factors_short') : null,
+    long: isLong ? divisors('rope_factors_long') : null,
   };
 }
 

@@ -4,15 +4,18 @@ import { type Hyperparameters, unsupported } from './hyperparameters.ts';
 const FACTOR = { min: 1e-3, max: 1024 };
 const POSITIONS = { min: 1, max: 1 << 24 };
 
-/** The angles a file asks for by `rope.freq_base` and `rope.scaling.*`. */
-export function ropeTable(meta: Hyperparameters, nCtxTrain: number): RopeTable {
+/**
+ * The angles a file asks for by `rope.freq_base` and `rope.scaling.*`.
+ * @param usual  The scaling that a file means which names none.
+ */
+export function ropeTable(meta: Hyperparameters, nCtxTrain: number, usual: RopeScaling['kind'] = 'linear'): RopeTable {
   const base = meta.optionalF32('rope.freq_base', { min: 1, max: 1e12 }) ?? 10_000;
-  return { base, scaling: ropeScaling(meta, nCtxTrain) };
+  return { base, scaling: ropeScaling(meta, nCtxTrain, usual) };
 }
 
 /** @throws {ModelError} `model/unsupported-architecture`: another scaling would turn keys by other angles. */
-function ropeScaling(meta: Hyperparameters, nCtxTrain: number): RopeScaling {
-  const kind = meta.optionalString('rope.scaling.type') ?? 'linear';
+function ropeScaling(meta: Hyperparameters, nCtxTrain: number, usual: RopeScaling['kind']): RopeScaling {
+  const kind = meta.optionalString('rope.scaling.type') ?? usual;
   const factor = meta.optionalF32('rope.scaling.factor', FACTOR) ?? meta.optionalF32('rope.scale_linear', FACTOR) ?? 1;
   const nCtxOriginal = meta.optionalU32('rope.scaling.original_context_length', POSITIONS) ?? nCtxTrain;
   const magnitude = meta.optionalF32('rope.scaling.attn_factor', FACTOR) ?? 1;
