@@ -115,18 +115,20 @@ const counts = {
   ...{ guesses: 1, dropped: 0, droppedMass: 0 },
 };
 
-/** A model of 2 x 8 experts, 6 of which lie on the GPU. */
+/** A model of a dense layer and 2 x 8 experts, 6 of which lie on the GPU. */
 function fakePlan(): LoadPlan {
   const speed = { hitRate: 0.5, loadsPerToken: { memory: 1.25, storage: 0.5, network: 0.25 }, bytesPerToken: 2e9 };
   return {
     ...{ name: 'a model', architecture: 'arctic', quantization: 'Q4_0', fileBytes: 18e9 },
     ...{
-      nLayers: 2,
+      nLayers: 3,
+      nRoutedLayers: 2,
       nExperts: 8,
       nExpertsUsed: 2,
       expertBytes: 1e9,
       contextLength: 4096,
       kv: 'F16',
+      conversations: 2,
       minimumGpuBytes: 4.5e9,
     },
     gpu: {

@@ -284,7 +284,7 @@ describe('floe plan', () => {
   it('says what lies where, and what speed to expect', async () => {
     expect((await type(['plan', model])).out()).toBe(`a model: arctic, Q4_0, 18.0 GB, 2 x 8 experts of 1.0 GB, 2 used
 
-GPU          7.5 GB  dense 1.0 GB, KV of 4096 tokens 0.3 GB, activations 0.2 GB, 6 of 16 experts 6.0 GB
+GPU          7.5 GB  dense 1.0 GB, KV of 2 x 4096 tokens 0.3 GB, activations 0.2 GB, 6 of 16 experts 6.0 GB
 memory       8.0 GB  8 experts, those on the GPU among them
 storage     12.0 GB  12 experts
 network      4.0 GB  4 experts, each time

@@ -66,9 +66,10 @@ function rateOption(option: string, text: string | undefined): number | undefine
 }
 
 function forReading(found: LoadPlan): string {
-  const { name, architecture, quantization, fileBytes, notices, nLayers, nExperts, nExpertsUsed, embeddings } = found;
+  const { name, architecture, quantization, fileBytes, notices, nRoutedLayers, nExperts, embeddings } = found;
+  const { expertBytes, nExpertsUsed } = found;
   const experts =
-    nExperts === 0 ? '' : `, ${nLayers} x ${nExperts} experts of ${gb(found.expertBytes)}, ${nExpertsUsed} used`;
+    nExperts === 0 ? '' : `, ${nRoutedLayers} x ${nExperts} experts of ${gb(expertBytes)}, ${nExpertsUsed} used`;
   return [
     `${name}: ${architecture}, ${quantization}, ${gb(fileBytes)}${experts}`,
     '',
@@ -83,16 +84,16 @@ function forReading(found: LoadPlan): string {
   ].join('\n');
 }
 
-function places({ gpu, memory, storage, network, minimumGpuBytes, contextLength, nLayers, nExperts }: LoadPlan) {
+function places({ gpu, memory, storage, network, minimumGpuBytes, nRoutedLayers, nExperts, ...context }: LoadPlan) {
   const line = (place: string, bytes: number, what: string) => `${place.padEnd(9)}${gb(bytes).padStart(10)}  ${what}`;
   const part = (what: string, bytes: number) => `${what} ${gb(bytes)}`;
   const fixed = [
     part('dense', gpu.denseBytes),
-    part(`KV of ${contextLength} tokens`, gpu.kvBytes),
+    part(`KV of ${windows(context)} tokens`, gpu.kvBytes),
     part('activations', gpu.activationBytes + gpu.otherBytes),
   ];
   if (nExperts === 0) return [line('GPU', gpu.bytes, fixed.join(', '))];
-  const nAll = nLayers * nExperts;
+  const nAll = nRoutedLayers * nExperts;
   return [
     line('GPU', gpu.bytes, [...fixed, part(`${gpu.nSlots} of ${nAll} experts`, gpu.slotBytes)].join(', ')),
     line('memory', memory.bytes, `${memory.nExperts} experts, those on the GPU among them`),
@@ -100,6 +101,10 @@ function places({ gpu, memory, storage, network, minimumGpuBytes, contextLength,
     ...(network.nExperts > 0 ? [line('network', network.bytes, `${network.nExperts} experts, each time`)] : []),
     line('at least', minimumGpuBytes, 'of GPU memory'),
   ];
+}
+
+function windows({ contextLength, conversations }: Pick<LoadPlan, 'contextLength' | 'conversations'>): string {
+  return conversations === 1 ? String(contextLength) : `${conversations} x ${contextLength}`;
 }
 
 /** A row for each routing. */
@@ -124,11 +129,8 @@ function speeds({ speeds, rates }: LoadPlan): string[] {
 }
 
 function gb(bytes: number): string {
-  return bytes >= 1e8 || bytes === 0 ? `${(bytes / 1e9).toFixed(1)} GB` : mb(bytes);
-}
-
-function mb(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
+  if (bytes >= 1e8 || bytes === 0) return `${(bytes / 1e9).toFixed(1)} GB`;
+  return bytes >= 1e5 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e3).toFixed(1)} kB`;
 }
 
 /** Two digits that mean something: more would promise what no estimate can keep. */

@@ -23,7 +23,7 @@ const planArctic = (options: PlanOptions) => planInThread(host, servers[0].url, 
 const planSlice = (options: PlanOptions) => planInThread(host, servers[1].url, options);
 
 const shape = { nLayers: 2, modelDim: 64, nHeads: 4, nKvHeads: 2, ffDim: 96, expertDim: 96, nVocab: 320 };
-function fileOf(own: Pick<RandomModelOptions, 'architecture' | 'nExperts' | 'nExpertsUsed'>): Blob {
+function fileOf(own: Pick<RandomModelOptions, 'architecture' | 'nExperts'> & Partial<RandomModelOptions>): Blob {
   return new Blob([randomModel({ ...shape, seed: 1, type: 'Q8_0', ...own }) as Uint8Array<ArrayBuffer>]);
 }
 
@@ -115,6 +115,26 @@ describe('a plan of Arctic', () => {
     ['a context beyond the trained one', { contextLength: 4097 }],
   ] as const)('refuses %s', async (_, options) => {
     await expect(planSlice(options)).rejects.toThrow(RequestError);
+  });
+});
+
+describe('a plan of a model whose first layers have no experts', () => {
+  const file = () => fileOf({ architecture: 'deepseek2', nExperts: 8, nExpertsUsed: 2, nLayers: 3 });
+  it('counts the experts there are', async () => {
+    const { nLayers, nRoutedLayers, storage } = await planInThread(host, file());
+    expect({ nLayers, nRoutedLayers, nStored: storage.nExperts }).toEqual({
+      nLayers: 3,
+      nRoutedLayers: 2,
+      nStored: 2 * 8,
+    });
+  });
+  it('reads no experts in those', async () => {
+    // So slow that nothing but bytes counts: all but the embedding, of which a row is read, and the experts used.
+    const rates = { gpu: 1000 };
+    const { residentTokensPerSecond, gpu, storage } = await planInThread(host, file(), { rates });
+    const embeddingBytes = 320 * 64 * (34 / 32);
+    const readBytes = gpu.denseBytes - embeddingBytes + (storage.bytes * 2) / 8;
+    expect(1000 / residentTokensPerSecond / readBytes).toBeCloseTo(1, 2);
   });
 });
 

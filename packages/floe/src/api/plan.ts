@@ -39,6 +39,8 @@ export interface LoadPlan {
   readonly quantization: string;
   readonly fileBytes: number;
   readonly nLayers: number;
+  /** Layers with experts. */
+  readonly nRoutedLayers: number;
   /** In a layer, and used there by a token. */
   readonly nExperts: number;
   readonly nExpertsUsed: number;
@@ -47,6 +49,8 @@ export interface LoadPlan {
   /** The window, and how its keys and values are kept. */
   readonly contextLength: number;
   readonly kv: KvFormatName;
+  /** Whole windows that `gpu.kvBytes` has room for. */
+  readonly conversations: number;
   /** Every buffer: what must be there, and what experts get. */
   readonly gpu: {
     readonly bytes: number;
@@ -115,10 +119,11 @@ export async function planInThread(host: Host, source: ModelSource, options: Pla
 }
 
 function laidOut(plan: ModelPlan, memory: DividedMemory) {
-  const { nLayers, nExperts, nExpertsUsed } = plan.shape;
+  const { nLayers, nRoutedLayers, nExperts, nExpertsUsed } = plan.shape;
   const { context, denseBytes, kvBytes, activationBytes, otherBytes, slotBytes, slots, nSlots, gpuBytes } = memory;
   return {
     nLayers,
+    nRoutedLayers,
     nExperts,
     nExpertsUsed,
     expertBytes: Math.max(0, ...slots.map((slotClass) => slotClass.slotBytes)),

@@ -62,7 +62,7 @@ const LAYER_MS = 0.2;
 /** Milliseconds of one token where nothing has to come: the GPU reads what the token uses. */
 export function baseMs(plan: ModelPlan, rates: PlanRates): number {
   const heads = [plan.output ?? plan.tokenEmbd, ...(plan.outputNorm ? [plan.outputNorm.weight] : [])];
-  return READ_BACK_MS + SUBMIT_MS + plan.shape.nLayers * layerMs(costsOf(plan, rates, 0)) + gpuMs(heads, rates);
+  return READ_BACK_MS + SUBMIT_MS + nCounted(plan) * layerMs(costsOf(plan, rates, 0)) + gpuMs(heads, rates);
 }
 
 /** Simulates one routing. The first time it costs half a second for a model of Arctic's size. */
@@ -133,16 +133,22 @@ function meanExpertBytes(plan: ModelPlan): number {
   return sizes.length === 0 ? 0 : sizes.reduce((a, b) => a + b) / sizes.length;
 }
 
-/** Of a layer in the mean, where an expert takes `secondsPerByte` to reach this thread's memory. */
+/** Layers that costs are shared among: those with experts, which stalls are counted by; of a model without, all. */
+function nCounted({ shape }: ModelPlan): number {
+  return shape.nRoutedLayers || shape.nLayers;
+}
+
+/** Of each of these, where an expert takes `secondsPerByte` to reach this thread's memory. */
 function costsOf(plan: ModelPlan, rates: PlanRates, secondsPerByte: number): LayerCosts {
   const expertBytes = meanExpertBytes(plan);
   const { nLayers, nExpertsUsed } = plan.shape;
+  const n = nCounted(plan);
   const dense = plan.layers.flatMap(({ experts: _, ...rest }) => denseRecords(rest));
   const routers = plan.layers.flatMap(({ experts }) => (experts ? [experts.gateInp.weight] : []));
   return {
-    denseMs: gpuMs(dense, rates) / nLayers,
+    denseMs: gpuMs(dense, rates) / n,
     expertsMs: ((nExpertsUsed * expertBytes) / rates.gpu) * 1000,
-    routerMs: gpuMs(routers, rates) / nLayers + LAYER_MS,
+    routerMs: (gpuMs(routers, rates) + nLayers * LAYER_MS) / n,
     skippedMs: SKIPPED_MS,
     readBackMs: READ_BACK_MS,
     submitMs: SUBMIT_MS,
