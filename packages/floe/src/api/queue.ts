@@ -1,4 +1,4 @@
-import { orAborted, RequestError } from '../errors/index.ts';
+import { RequestError, turnOrAborted } from '../errors/index.ts';
 
 /** Calls on one model are let in one after another, in their order. */
 export class TurnQueue {
@@ -31,13 +31,7 @@ export class TurnQueue {
       this.waiting--;
       endTurn();
     };
-    try {
-      await orAborted(before, signal);
-    } catch (error) {
-      // Its turn comes all the same, and is passed on.
-      void before.then(leave);
-      throw error;
-    }
+    await turnOrAborted(before, leave, signal);
     return leave;
   }
 

@@ -147,6 +147,23 @@ export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | un
   }
 }
 
+/**
+ * Resolves when `turn` comes. Who is aborted before hears so at once; its turn comes all the same, and is passed on.
+ * @throws {RequestError} `request/aborted`
+ */
+export async function turnOrAborted(
+  turn: Promise<void>,
+  passOn: () => void,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  try {
+    await orAborted(turn, signal);
+  } catch (error) {
+    void turn.then(passOn);
+    throw error;
+  }
+}
+
 /** What a call rejects with when its `signal` fires. */
 export function abortedError(cause?: unknown): RequestError {
   return new RequestError('request/aborted', 'The call was aborted by its signal.', {

@@ -154,6 +154,46 @@ describe('bring', () => {
     (await wanted)();
   });
 
+  it.each([
+    { what: 'another reads it', wanted: [0], nSlots: 4 },
+    { what: 'all slots are being filled for others', wanted: [3], nSlots: 3 },
+    { what: 'as many are read as may be', wanted: [3], nSlots: 4 },
+  ])('is told of its own abort at once, while $what', async ({ wanted, nSlots }) => {
+    const { cache, storage } = makeCache({ nSlots });
+    const others = [0, 1, 2].map((key) => cache.bring([key]));
+    await settled();
+    const controller = new AbortController();
+    const aborted = heard(cache.bring(wanted, controller.signal));
+    await settled();
+    controller.abort();
+    await expect(aborted).rejects.toMatchObject({ code: 'request/aborted' });
+    expect(reading(storage)).toEqual([0, 1, 2]);
+    // What it leaves is as if it had never asked.
+    await endAll(storage);
+    for (const release of await Promise.all(others)) release();
+    (await bring(cache, storage, 3, 4, 5))();
+    expect([3, 4, 5].every((key) => cache.pager.isNamed(key))).toBe(true);
+    expect(cache.counts.loads).toBe(6);
+  });
+
+  it('is told of its own abort at once, while another is given its slots before', async () => {
+    const { cache, storage } = makeCache({ nSlots: 2 });
+    const pinned = await bring(cache, storage, 0, 1);
+    const before = cache.bring([2, 3]);
+    const controller = new AbortController();
+    const aborted = heard(cache.bring([4], controller.signal));
+    const behind = cache.bring([5]);
+    await settled();
+    controller.abort();
+    await expect(aborted).rejects.toMatchObject({ code: 'request/aborted' });
+    pinned();
+    await endAll(storage);
+    (await before)();
+    await endAll(storage);
+    (await behind)();
+    expect([cache.pager.isNamed(4), cache.pager.isNamed(5)]).toEqual([false, true]);
+  });
+
   it('reads three records at a time, also when a new one comes at the moment a read ends', async () => {
     const { cache, storage } = makeCache({ nSlots: 8 });
     const first = cache.bring([0, 1, 2, 3]);

@@ -1,5 +1,5 @@
 /** Experts between storage, memory and GPU: does what the pager decides, and counts what it did. */
-import { InternalError, RequestError, throwIfAborted } from '../errors/index.ts';
+import { InternalError, orAborted, RequestError, throwIfAborted } from '../errors/index.ts';
 import type { RecordPlan } from '../store/index.ts';
 import { type ExpertCounts, newCounts } from './counts.ts';
 import { MemoryTier } from './memory.ts';
@@ -113,11 +113,12 @@ export class ExpertCache {
    * them is submitted. Their bytes and table entries are on the queue by then. It may wait for a slot until others
    * release theirs, or let a layer go: whoever calls it must hold none itself.
    *
-   * @throws {FloeError} what reading a record throws; those that did come stay.
+   * @throws {FloeError} what reading a record throws; those that did come stay. `request/aborted` at once, whoever else it
+   *   waits for.
    */
   async bring(keys: readonly number[], signal?: AbortSignal): Promise<() => void> {
     const loads: Promise<void>[] = [];
-    const endTurn = await this.turns.take();
+    const endTurn = await this.turns.take(signal);
     for (const key of keys) this.pager.pin(key);
     const secured = keys.map((key) => this.secure(key, signal, loads));
     const isSecured = await Promise.allSettled(secured);
@@ -284,9 +285,9 @@ export class ExpertCache {
       }
       // Under way, or every slot is spoken for: what is loading ends, and is looked at again. If it was aborted, that was
       // not by us: it is begun anew.
-      if (under) await under.catch(() => {});
-      else if (this.loads.size > 0 || this.nBrought > 0 || this.pager.holdsAny) await this.turns.changed();
-      else throw new InternalError(`no slot for expert ${key}: all are wanted`);
+      const mayChange = this.loads.size > 0 || this.nBrought > 0 || this.pager.holdsAny;
+      if (!under && !mayChange) throw new InternalError(`no slot for expert ${key}: all are wanted`);
+      await orAborted(under ? under.catch(() => {}) : this.turns.changed(), signal);
     }
   }
 

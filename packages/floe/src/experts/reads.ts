@@ -1,5 +1,5 @@
 /** Reads experts' records, a few at a time and each once: what is read ahead is what a demand for it gets. */
-import { orAborted, throwIfAborted } from '../errors/index.ts';
+import { orAborted, throwIfAborted, turnOrAborted } from '../errors/index.ts';
 import type { RecordPlan, Urgency } from '../store/index.ts';
 import type { ExpertCounts } from './counts.ts';
 import type { MemoryTier } from './memory.ts';
@@ -53,7 +53,7 @@ export class ExpertReads {
       return ahead;
     }
     const isNear = this.source.isNear(record);
-    const bytes = await this.inLane(() => this.source.read(record, signal, 'demand'));
+    const bytes = await this.inLane(() => this.source.read(record, signal, 'demand'), signal);
     this.counts[isNear ? 'fromStorage' : 'fromNetwork']++;
     this.memory.offer(key, bytes);
     return bytes;
@@ -89,18 +89,23 @@ export class ExpertReads {
     await Promise.all(this.underWay.values());
   }
 
-  private async inLane<T>(work: () => Promise<T>): Promise<T> {
-    // Who waited is given the lane of one that ended: nobody who comes between can take it as well.
+  private async inLane<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     if (this.nReads < N_READS) this.nReads++;
-    else await new Promise<void>((resolve) => this.waiting.push(resolve));
+    else
+      await turnOrAborted(new Promise<void>((resolve) => this.waiting.push(resolve)), () => this.leaveLane(), signal);
     try {
       return await work();
     } finally {
-      const next = this.waiting.shift();
-      if (next) next();
-      else this.nReads--;
-      if (this.nReads === 0) this.wakeIdle();
+      this.leaveLane();
     }
+  }
+
+  /** Who waits is given the lane: nobody who comes between can take it as well. */
+  private leaveLane(): void {
+    const next = this.waiting.shift();
+    if (next) next();
+    else this.nReads--;
+    if (this.nReads === 0) this.wakeIdle();
   }
 
   private wakeIdle(): void {

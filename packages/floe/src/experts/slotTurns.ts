@@ -1,3 +1,5 @@
+import { turnOrAborted } from '../errors/index.ts';
+
 /**
  * Who takes slots, one after the other: several of whom each had but some of what they want would wait for each other for
  * good. Who has all of them needs nobody to go on, and gives them back some time.
@@ -6,14 +8,17 @@ export class SlotTurns {
   private last: Promise<void> = Promise.resolve();
   private wakes: (() => void)[] = [];
 
-  /** Resolves when all who came before have what they want; to be called when that is so of this one. */
-  async take(): Promise<() => void> {
+  /**
+   * Resolves when all who came before have what they want; to be called when that is so of this one.
+   * @throws {RequestError} `request/aborted`: it has no turn then.
+   */
+  async take(signal?: AbortSignal): Promise<() => void> {
     const before = this.last;
     let end = () => {};
     this.last = new Promise((resolve) => {
       end = resolve;
     });
-    await before;
+    await turnOrAborted(before, end, signal);
     return end;
   }
 

@@ -8,7 +8,7 @@
  *  4. What fails, fails for those whose turn it was; the next goes on.
  *  5. While a prompt waits for bytes, steps go on by themselves.
  */
-import { orAborted } from '../errors/index.ts';
+import { turnOrAborted } from '../errors/index.ts';
 
 /** A step under way. */
 export interface StartedStep<Result> {
@@ -78,13 +78,7 @@ export class Scheduler<Row, Result> {
     this.prompts = new Promise((resolve) => {
       end = resolve;
     });
-    try {
-      await orAborted(before, signal);
-    } catch (error) {
-      // Its turn comes all the same, and is passed on.
-      void before.then(end);
-      throw error;
-    }
+    await turnOrAborted(before, end, signal);
     this.nPrompts++;
     try {
       await this.stepping;
