@@ -107,7 +107,7 @@ it("Mixtral's first files, with a tensor for each expert, give the same bits as 
 /** The README's tables, between two comments. `pnpm unit packages/floe/src/generate/families.test.ts -u` writes them. */
 it('the README has a row for each family that was checked above, and no other', async () => {
   const table = [
-    '| architecture | models | F32: log-probabilities within 5e-3 | Q8_0: mean KL < 2e-3, top-1 ≥ 97% |',
+    '| architecture | models | F32: log-probabilities within 5e-3 | Q8_0: mean KL < 2e-3, top-1 ≥ 97% but for near ties |',
     '|---|---|---|---|',
     ...familyCases.map(({ name, models }) => {
       const [f32, q8] = [passed.F32, passed.Q8_0].map((names) => (names.has(name) ? 'yes' : 'no'));

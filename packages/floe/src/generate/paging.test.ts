@@ -53,7 +53,12 @@ describe.each(models)('$name', ({ bytes }) => {
     expect(counts.evictions).toBeGreaterThan(0);
     expect(counts.fromMemory + counts.fromStorage + counts.fromNetwork).toBe(counts.loads);
     expect(counts.fromNetwork > 0).toBe(setting.halfAway === true);
-    expect(counts.layers.reduce((sum, { hits, misses }) => sum + hits + misses, 0)).toBe(counts.hits + counts.misses);
+    const ofLayers = (count: 'hits' | 'misses' | 'movedBytes' | 'stallMs') =>
+      counts.layers.reduce((sum, layer) => sum + layer[count], 0);
+    expect(ofLayers('hits')).toBe(counts.hits);
+    expect(ofLayers('misses')).toBe(counts.misses);
+    expect(ofLayers('movedBytes')).toBe(counts.movedBytes);
+    expect(ofLayers('stallMs')).toBeCloseTo(counts.stallMs, 6);
   });
 });
 

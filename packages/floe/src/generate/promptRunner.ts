@@ -164,7 +164,9 @@ export class PromptRunner {
       await hooks.beforeUnit();
       const startMs = this.clock.now();
       const release = await hooks.aside(experts.bring(one, hooks.signal));
-      experts.counts.stallMs += this.clock.now() - startMs;
+      const stallMs = this.clock.now() - startMs;
+      experts.counts.stallMs += stallMs;
+      experts.counts.layers[layer]!.stallMs += stallMs;
       try {
         this.writeWave(waveRow(one, experts));
         await this.submitPart(graph, from, combine);

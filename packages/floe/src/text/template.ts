@@ -144,15 +144,15 @@ export function tokenizeChat(
   segments: readonly Segment[],
   ownIds: (content: string) => readonly number[] | undefined = () => undefined,
 ): number[] {
-  const ids: number[] = [];
+  const parts: (readonly number[])[] = [];
   let from = 0;
   for (const [i, { kind, text }] of segments.entries()) {
     const own = kind === 'content' ? ownIds(text) : undefined;
     if (!own) continue;
-    ids.push(...tokenizer.tokenizeSegments(segments.slice(from, i)), ...own);
+    parts.push(tokenizer.tokenizeSegments(segments.slice(from, i)), own);
     from = i + 1;
   }
-  return [...ids, ...tokenizer.tokenizeSegments(segments.slice(from))];
+  return [...parts, tokenizer.tokenizeSegments(segments.slice(from))].flat();
 }
 
 function hasArguments(messages: readonly TemplateMessage[]): boolean {

@@ -11,8 +11,8 @@ export interface TemplateMessage {
   readonly content: string | null;
   /** What an assistant thought before it answered. */
   readonly reasoning_content?: string;
-  readonly tool_calls?: readonly TemplateToolCall[];
   /** What an assistant called. */
+  readonly tool_calls?: readonly TemplateToolCall[];
   /** Of a tool's answer: the call's id, and the tool's name. */
   readonly tool_call_id?: string;
   readonly name?: string;
