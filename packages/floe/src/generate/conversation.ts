@@ -5,7 +5,7 @@ import type { KvSequence } from '../kv/index.ts';
 import type { ContextPlan, PlacedModel } from '../model/index.ts';
 import type { PendingId, Picking } from './pick.ts';
 import type { Prompts, PromptTurn } from './prompts.ts';
-import type { PromptTurns, Scheduler } from './scheduler.ts';
+import type { Member, PromptTurns, Scheduler } from './scheduler.ts';
 import type { Seat, StepRow, Steps } from './steps.ts';
 
 /** What a conversation shares with others. */
@@ -23,6 +23,8 @@ export interface Shared {
 export class Conversation {
   /** The ids of the first positions, as far as they are known. */
   private held: readonly number[] = [];
+  /** While it decodes. */
+  private member: Member | null = null;
 
   constructor(
     private readonly shared: Shared,
@@ -51,7 +53,13 @@ export class Conversation {
 
   /** From now on others wait a moment for it before a step they could share. Returns how that ends. */
   enter(): () => void {
-    return this.shared.scheduler.enter();
+    const { scheduler } = this.shared;
+    const member = scheduler.enter();
+    this.member = member;
+    return () => {
+      scheduler.leave(member);
+      if (this.member === member) this.member = null;
+    };
   }
 
   /** Puts `ids` through the layers and picks the id that follows. */
@@ -77,7 +85,7 @@ export class Conversation {
   /** One decode step, shared with whoever else wants one. Its input is the id picked last; or one that is given. */
   decode(picking: Picking, u: number, signal?: AbortSignal, given?: number): Promise<PendingId> {
     this.checkRoom(1);
-    return this.shared.scheduler.step({ seat: this.seat, picking, u, signal, given });
+    return this.shared.scheduler.step({ seat: this.seat, picking, u, signal, given }, this.member);
   }
 
   /** Logits [ids.length, nVocab] after each of `ids`; for log-probabilities. */

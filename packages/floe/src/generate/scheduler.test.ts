@@ -38,16 +38,16 @@ type Device = ReturnType<typeof device>;
 
 /** Decodes `n` tokens, one step ahead of the last id it knows, as an answer does. */
 async function decode({ scheduler }: Device, name: string, n: number, perToken = async () => {}): Promise<void> {
-  const leave = scheduler.enter();
-  let pending = await scheduler.step(name);
+  const member = scheduler.enter();
+  let pending = await scheduler.step(name, member);
   for (let i = 1; i < n; i++) {
-    const ahead = await scheduler.step(name);
+    const ahead = await scheduler.step(name, member);
     await pending.wait();
     await perToken();
     pending = ahead;
   }
   await pending.wait();
-  leave();
+  scheduler.leave(member);
 }
 
 async function prompt({ scheduler, log }: Device, name: string, nUnits: number): Promise<void> {
@@ -102,6 +102,27 @@ describe('steps', () => {
     await decode(one, 'q', 8);
     expect(slowDone).toBe(false);
     await slow;
+  });
+
+  it('come before the one before is done, though another has stopped reading; who reads on is shared with again', async () => {
+    const one = device(8, 6);
+    let goOn = () => {};
+    const stopped = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    let nRead = 0;
+    const silent = decode(one, 's', 12, async () => {
+      if (++nRead === 2) await stopped;
+    });
+    await decode(one, 'q', 20);
+    // All but those around the one wait for who then was silent.
+    const alone = one.log.flatMap((entry, i) => (entry === 'step q' ? [one.depths[i]!] : []));
+    expect(alone.length).toBeGreaterThan(12);
+    expect(alone.filter((depth) => depth === 0).length).toBeLessThanOrEqual(2);
+    const before = one.log.length;
+    goOn();
+    await Promise.all([silent, decode(one, 'q', 8)]);
+    expect(one.log.slice(before).filter((entry) => entry === 'step qs').length).toBeGreaterThanOrEqual(6);
   });
 
   it('that fail, fail for whom they were, and the next goes on', async () => {

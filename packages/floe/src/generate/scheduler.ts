@@ -7,6 +7,7 @@
  *  3. Prompts go one after another, in the order in which they came.
  *  4. What fails, fails for those whose turn it was; the next goes on.
  *  5. While a prompt waits for bytes, steps go on by themselves.
+ *  6. Who decodes and does not ask, as its reader does not read, is waited for once, and again when it has asked.
  */
 import { turnOrAborted } from '../errors/index.ts';
 
@@ -35,15 +36,22 @@ export interface PromptTurns {
   readonly aside: <T>(wait: Promise<T>) => Promise<T>;
 }
 
+/** One who decodes. */
+export interface Member {
+  /** Whether others wait for it. */
+  isAwaited: boolean;
+}
+
 interface Ask<Row, Result> {
   readonly row: Row;
+  readonly member: Member | null;
   readonly resolve: (result: Result) => void;
   readonly reject: (error: unknown) => void;
 }
 
 export class Scheduler<Row, Result> {
   private readonly asked: Ask<Row, Result>[] = [];
-  private nDecoding = 0;
+  private readonly members = new Set<Member>();
   /** The last step submitted. */
   private last: () => Promise<unknown> = async () => {};
   private stepping: Promise<void> | null = null;
@@ -53,20 +61,22 @@ export class Scheduler<Row, Result> {
 
   constructor(private readonly options: SchedulerOptions<Row, Result>) {}
 
-  /** One more who decodes: steps wait a turn for it. Returns how it leaves. */
-  enter(): () => void {
-    this.nDecoding++;
-    let isIn = true;
-    return () => {
-      if (isIn) this.nDecoding--;
-      isIn = false;
-    };
+  /** One more who decodes, until it leaves: steps wait a turn for it. */
+  enter(): Member {
+    const member = { isAwaited: true };
+    this.members.add(member);
+    return member;
+  }
+
+  leave(member: Member): void {
+    this.members.delete(member);
   }
 
   /** A step of one conversation, together with those of others who ask by then; resolves once it is submitted. */
-  step(row: Row): Promise<Result> {
+  step(row: Row, member: Member | null = null): Promise<Result> {
+    if (member) member.isAwaited = true;
     return new Promise((resolve, reject) => {
-      this.asked.push({ row, resolve, reject });
+      this.asked.push({ row, member, resolve, reject });
       this.goOn();
     });
   }
@@ -99,7 +109,7 @@ export class Scheduler<Row, Result> {
 
   private async between(): Promise<void> {
     await this.stepping;
-    if (this.nDecoding === 0 && this.asked.length === 0) return;
+    if (this.nAwaited === 0 && this.asked.length === 0) return;
     await this.others();
     if (this.asked.length > 0) await this.runOnce();
   }
@@ -133,15 +143,22 @@ export class Scheduler<Row, Result> {
 
   /**
    * Gives those who have not asked yet the time to. Who got an id of the same step asks at once: then the device still has
-   * a step to do meanwhile. The others have until it has none, and then their say.
+   * a step to do meanwhile. The others have until it has none, and then their say; who is silent then is waited for no more.
    */
   private async others(): Promise<void> {
-    const isFull = () => this.asked.length >= Math.min(this.nDecoding, this.options.mostRows());
+    const isFull = () => this.asked.length >= Math.min(this.nAwaited, this.options.mostRows());
     if (isFull()) return;
     await this.options.turn();
     if (isFull()) return;
     await this.last().catch(() => {});
     if (!isFull()) await this.options.turn();
+    if (isFull()) return;
+    for (const member of this.members) member.isAwaited = this.asked.some((ask) => ask.member === member);
+  }
+
+  /** Those who decode and ask in time; who asks without decoding is no more to wait for. */
+  private get nAwaited(): number {
+    return [...this.members].filter(({ isAwaited }) => isAwaited).length;
   }
 
   private async runOnce(): Promise<void> {
