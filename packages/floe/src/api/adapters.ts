@@ -8,6 +8,7 @@ import { openWeights } from '../store/index.ts';
 import type { Adapter, AdapterInfo, AdapterOptions, AdapterSource, ModelAdapters } from './adapterTypes.ts';
 import { invalid } from './check.ts';
 import { fetchOptions } from './fetchOptions.ts';
+import { hashedReads } from './fingerprint.ts';
 import type { ModelInfo } from './types.ts';
 
 export interface AdaptedModel {
@@ -49,10 +50,10 @@ export class LocalAdapters implements ModelAdapters {
     return [...this.adapters.values()].map((adapter) => adapter.info());
   }
 
-  /** Which act, and how much: what is computed depends on it. */
+  /** Which act, by the hashes of their weights, and how much: what is computed depends on it. */
   acting(): string {
-    const all = [...this.adapters.values()].map((adapter) => adapter.info());
-    return JSON.stringify(all.map(({ name, scale, nTensors, rank }) => [name, scale, nTensors, rank]));
+    const all = [...this.adapters.values()];
+    return JSON.stringify(all.map(({ sha256, scale }) => [sha256, scale]));
   }
 
   /** Resolves when none is on its way. */
@@ -80,9 +81,14 @@ export class LocalAdapters implements ModelAdapters {
   async remove(adapter: LocalAdapter): Promise<void> {
     if (!this.adapters.has(adapter.id)) return;
     const { placed, signalOf } = this.model;
-    await this.change(signalOf({}), { apply: () => placed.adapters.remove(adapter.placed), undo: () => {} });
     // Two may have asked.
-    if (this.adapters.delete(adapter.id)) adapter.placed.destroy();
+    let isMine = false;
+    const apply = () => {
+      placed.adapters.remove(adapter.placed);
+      isMine = this.adapters.delete(adapter.id);
+    };
+    await this.change(signalOf({}), { apply, undo: () => {} });
+    if (isMine) adapter.placed.destroy();
   }
 
   async setScale(adapter: LocalAdapter, scale: number): Promise<void> {
@@ -102,11 +108,19 @@ export class LocalAdapters implements ModelAdapters {
   private async read(source: AdapterSource, options: AdapterOptions, scale: number): Promise<Adapter> {
     const { placed, engine, signalOf } = this.model;
     const signal = signalOf(options);
-    const { name, adapter } = await this.place(source, options, signal);
+    const { name, sha256, adapter } = await this.place(source, options, signal);
     adapter.scale = scale;
+    const handle = new LocalAdapter(this, ++this.nAdded, name, sha256, adapter);
+    // Named and acting at once: a conversation that is saved says what acts on it.
     const change: Change = {
-      apply: () => placed.adapters.add(adapter),
-      undo: () => placed.adapters.remove(adapter),
+      apply: () => {
+        placed.adapters.add(adapter);
+        this.adapters.set(handle.id, handle);
+      },
+      undo: () => {
+        placed.adapters.remove(adapter);
+        this.adapters.delete(handle.id);
+      },
       // Compiled now, so that the next answer need not wait for it.
       after: () => orAborted(engine.warmUp(), signal),
     };
@@ -114,8 +128,6 @@ export class LocalAdapters implements ModelAdapters {
       adapter.destroy();
       throw error;
     });
-    const handle = new LocalAdapter(this, ++this.nAdded, name, adapter);
-    this.adapters.set(handle.id, handle);
     return handle;
   }
 
@@ -134,7 +146,10 @@ export class LocalAdapters implements ModelAdapters {
     try {
       const file = opened.name.split(/[/\\]/).pop() ?? opened.name;
       const name = opened.header.metadata.optionalString('general.name') ?? file;
-      return { name, adapter: await placeAdapter(device, plan!, opened.weights.read, signal) };
+      const hashed = hashedReads(host, opened.weights.read);
+      const adapter = await placeAdapter(device, plan!, hashed.read, signal);
+      const scales = adapter.plan.pairs.map(({ scale }) => scale);
+      return { name, sha256: await hashed.digest(scales), adapter };
     } finally {
       await opened.weights.close();
     }
@@ -146,6 +161,8 @@ class LocalAdapter implements Adapter {
     private readonly owner: LocalAdapters,
     readonly id: number,
     readonly name: string,
+    /** Of its weights and their scales, in hex. */
+    readonly sha256: string,
     readonly placed: PlacedAdapter,
   ) {}
 

@@ -1,10 +1,10 @@
 /** A model's answers: each with the conversation it goes on with, saved as it grows where that is asked for. */
-import { ContextError } from '../errors/index.ts';
+import { FloeError } from '../errors/index.ts';
 import { type AnswerPart, answer, type Conversation, commonLength } from '../generate/index.ts';
 import type { SavedConversation } from '../store/index.ts';
 import { endIds } from '../text/index.ts';
 import { checkPrompt, maxTokensOf, pickingOf, seedOf, stopsOf } from './check.ts';
-import { Conversations } from './conversations.ts';
+import { Conversations, type InStorage } from './conversations.ts';
 import type { ModelParts } from './modelParts.ts';
 import { OwnAnswers } from './ownAnswers.ts';
 import { idsOf, type SavedBlocks, SavedConversations, type SavedRequest } from './savedConversations.ts';
@@ -19,8 +19,8 @@ interface Asked extends SavedRequest {
   readonly prompt: readonly number[];
   readonly answered: readonly number[];
   readonly onProgress?: ResumeOptions['onProgress'];
-  /** Out of storage. */
-  readonly back: SavedBlocks | null;
+  /** What is saved of it. */
+  readonly saved: InStorage | null;
 }
 
 type Kept = Pick<CompletionRequest, 'save'> & { readonly signal: AbortSignal };
@@ -45,7 +45,7 @@ export class Answers {
       readonly onEnd: () => void;
     },
   ) {
-    this.saved = new SavedConversations(parts.host, parts.engine, { hash: parts.hashModel, acting: hooks.acting });
+    this.saved = new SavedConversations(parts.host, parts.engine, { hashes: parts.hashModel, acting: hooks.acting });
     const { random, clock } = parts.host;
     this.spilled = new Spilled(this.saved, random, clock.epochMs);
     this.conversations = new Conversations(parts.engine, this.spilled);
@@ -65,8 +65,9 @@ export class Answers {
     return this.begin({ save: name, signal }, async () => {
       const saved = await this.saved.find(name);
       const { request, prompt, answer } = saved;
-      const back = await this.wake(saved, rebuild);
-      return { ...(request as SavedRequest), prompt: [...prompt], answered: [...answer], onProgress, back };
+      const wanted = { prompt: [...prompt], answered: [...answer], onProgress };
+      const inStorage = inStorageOf(saved, idsOf(saved), () => this.wake(saved, rebuild));
+      return { ...(request as SavedRequest), ...wanted, saved: inStorage };
     });
   }
 
@@ -93,8 +94,8 @@ export class Answers {
     };
     const prompt = await promptOf();
     checkPrompt(prompt, this.parts.info.nVocab);
-    const back = request.save === undefined ? null : await this.wakeFor(request.save, prompt);
-    return { ...checked, prompt, answered: [], back };
+    const saved = request.save === undefined ? null : await this.savedFor(request.save, prompt);
+    return { ...checked, prompt, answered: [], saved };
   }
 
   /** An answer that `end` can end. */
@@ -120,7 +121,7 @@ export class Answers {
       const { conversation, release } = await this.conversations.take({
         shared: known,
         nTokens,
-        back: asked.back,
+        saved: asked.saved,
         signal,
       });
       try {
@@ -136,7 +137,7 @@ export class Answers {
 
   private async *partsOf(
     conversation: Conversation,
-    { onProgress, back: _, ...asked }: Asked,
+    { onProgress, saved: _, ...asked }: Asked,
     { save, signal, startMs }: { save: string | undefined; signal: AbortSignal; startMs: number },
   ): Answer {
     const { prompt, answered, continues } = asked;
@@ -178,33 +179,36 @@ export class Answers {
       return await this.saved.blocksOf(saved);
     } catch (error) {
       if (!rebuild) throw error;
-      this.notice(`${String(error)} It is computed again.`);
+      this.rebuilt(error);
       return null;
     }
   }
 
-  /** The same for a next turn, if they have more of its prompt than the cache has; damage costs a computation, and is told. */
-  private async wakeFor(name: string, prompt: readonly number[]): Promise<SavedBlocks | null> {
+  /** What is saved under the name that a next turn is to be saved as. Damage costs a computation, and is told. */
+  private async savedFor(name: string, prompt: readonly number[]): Promise<InStorage | null> {
     try {
       const saved = await this.saved.find(name);
-      const nShared = Math.min(saved.length, commonLength(idsOf(saved), prompt));
-      return nShared > this.conversations.shared(prompt) ? await this.wake(saved, false) : null;
+      return inStorageOf(saved, prompt, () => this.wake(saved, true));
     } catch (error) {
-      if (!(error instanceof ContextError)) throw error;
-      if (error.code !== 'context/not-saved') this.notice(`${error.message} It is computed again, and saved anew.`);
+      if (!(error instanceof FloeError) || !error.code.startsWith('context/')) throw error;
+      if (error.code !== 'context/not-saved') this.rebuilt(error);
       return null;
     }
   }
 
-  private keeperOf(name: string, conversation: Conversation, { prompt, ...request }: Omit<Asked, 'back'>) {
+  private keeperOf(name: string, conversation: Conversation, { prompt, ...request }: Omit<Asked, 'saved'>) {
     const { picking, seed, maxTokens, stops, continues } = request;
     const standing = { prompt, request: { picking, seed, maxTokens, stops, continues } };
-    const onError = (error: unknown) => this.notice(`${name} could not be saved: ${String(error)}`);
+    const onError = (error: unknown) => this.notice('not-saved', `${name} could not be saved: ${textOf(error)}`);
     return this.saved.keeper(name, conversation, standing, onError);
   }
 
-  private notice(message: string): void {
-    this.notices.push({ kind: 'not-saved', message });
+  private rebuilt(error: unknown): void {
+    this.notice('rebuilt', `${textOf(error)} It is computed again.`);
+  }
+
+  private notice(kind: LoadNotice['kind'], message: string): void {
+    this.notices.push({ kind, message });
   }
 
   /** The next turn's messages will have this text. Markers and thoughts that a model may write are no part of it. */
@@ -212,4 +216,14 @@ export class Answers {
     const { tokenizer } = this.parts;
     if (!ids.some((id) => tokenizer.isControl(id))) this.own.remember(text, ids);
   }
+}
+
+/** What is saved, as far as it is of use to a prompt. */
+function inStorageOf(saved: SavedConversation, prompt: readonly number[], blocks: InStorage['blocks']): InStorage {
+  const nShared = Math.min(saved.length, prompt.length - 1, commonLength(idsOf(saved), prompt));
+  return { nShared, blocks };
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

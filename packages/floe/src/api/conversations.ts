@@ -6,14 +6,22 @@ import { TurnQueue } from './queue.ts';
 import type { SavedBlocks } from './savedConversations.ts';
 import type { Spilled } from './spilled.ts';
 
+/** A conversation that is saved, and read where nothing that is nearer has as much of a prompt. */
+export interface InStorage {
+  /** How many of the prompt's first ids it has computed; of all of them, all but the last. */
+  readonly nShared: number;
+  /** Null where they are better computed again. */
+  readonly blocks: () => Promise<SavedBlocks | null>;
+}
+
 /** What an answer needs of the cache. */
 export interface Wanted {
   /** What it begins with, if another has computed it. */
   readonly shared: readonly number[];
   /** Of prompt and answer, at the most; infinity where nothing says how many. */
   readonly nTokens: number;
-  /** Blocks out of storage that it may go on from. */
-  readonly back?: SavedBlocks | null;
+  /** What is saved and may be gone on from. */
+  readonly saved?: InStorage | null;
   readonly signal: AbortSignal;
 }
 
@@ -38,16 +46,17 @@ export class Conversations {
    * shares enough. Waits until there is room for all the answer may need. `release` gives it back.
    *
    * @throws {RequestError} `request/busy`: too many wait already. `request/aborted`.
+   * @throws what reading `saved` throws.
    */
-  async take({ shared, nTokens, back, signal }: Wanted): Promise<{ conversation: Conversation; release: () => void }> {
+  async take({ shared, nTokens, saved, signal }: Wanted): Promise<{ conversation: Conversation; release: () => void }> {
     const nBlocks = this.blocksOf(nTokens);
     const endTurn = await this.queue.enter(signal);
     try {
       while (this.nPromised + nBlocks > this.engine.kv.blocks.nBlocks || !this.hasRow)
         await orAborted(this.nextChange(), signal);
       // In this turn, so that nothing changes what acts on the weights meanwhile.
-      if (back?.isCurrent()) this.adopt(back);
       await this.spilled.bring(shared, this.shared(shared), (blocks) => this.adopt(blocks));
+      if (saved) await this.bring(saved, shared);
       const conversation = this.choose(shared);
       this.busy.set(conversation, nBlocks);
       this.makeRoom();
@@ -75,6 +84,13 @@ export class Conversations {
       if (nShared > (best?.nShared ?? 0)) best = { conversation, nShared };
     }
     return best;
+  }
+
+  /** What is saved comes to the cache, where it has more of these ids than is there. */
+  private async bring({ nShared, blocks }: InStorage, ids: readonly number[]): Promise<void> {
+    if (nShared <= this.shared(ids)) return;
+    const read = await blocks();
+    if (read) this.adopt(read);
   }
 
   /** Takes in one that comes back from storage, unless those that answer need the room: whether it did. */

@@ -139,7 +139,7 @@ async function makeReady(
   if (placed.experts) engine.decoder.dropBelow = options.paging?.dropBelow ?? 0;
   const watch = placed.experts && new ExpertWatch(engine, placed.experts, host.clock, options.onExperts);
   if (options.onTrace) recordTrace(engine, info.name, options.onTrace);
-  const hashModel = () => fingerprint(host, opened.header, plan, weights);
+  const hashModel = fingerprint({ host, gguf: opened.header, plan, weights });
   const model = new LocalModel({ ...common, host, engine, template, watch, hashModel });
   return { model, experts: placed.experts };
 }

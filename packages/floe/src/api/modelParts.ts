@@ -2,7 +2,7 @@ import type { Engine } from '../generate/index.ts';
 import type { Device } from '../gpu/index.ts';
 import type { Host } from '../host/index.ts';
 import type { PlacedModel } from '../model/index.ts';
-import type { WeightSource } from '../store/index.ts';
+import type { ModelHashes, WeightSource } from '../store/index.ts';
 import type { ChatTemplate, Tokenizer } from '../text/index.ts';
 import type { ExpertWatch } from './experts.ts';
 import type { ModelInfo } from './types.ts';
@@ -17,8 +17,8 @@ export interface ModelParts {
   readonly template: ChatTemplate | null;
   readonly weights: WeightSource;
   readonly info: ModelInfo;
-  /** A hash of its weights. */
-  readonly hashModel: () => Promise<string>;
+  /** By what its weights are known again, as far as they are stored by now. */
+  readonly hashModel: () => Promise<ModelHashes>;
   /** Null where the model has no experts. */
   readonly watch: ExpertWatch | null;
 }

@@ -57,7 +57,7 @@ async function saved(model: Model, name: string, least: number) {
 }
 
 async function database(indexedDB: IDBFactory): Promise<IDBDatabase> {
-  const request = indexedDB.open('floe-conversations', 1);
+  const request = indexedDB.open('floe-conversations');
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
@@ -158,7 +158,7 @@ describe('what was saved and is', () => {
     const { text } = await read(model.conversations.resume('a', { rebuild: true, onProgress }));
     expect(text).toBe((await uninterrupted).text);
     expect(heard.length).toBeGreaterThan(0);
-    expect((await model.memory()).notices.map(({ kind }) => kind)).toContain('not-saved');
+    expect((await model.memory()).notices.map(({ kind }) => kind)).toContain('rebuilt');
   });
 
   it('damaged in its ids is refused for good', async () => {

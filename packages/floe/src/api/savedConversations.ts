@@ -1,9 +1,17 @@
 /** Conversations that outlive the page: what is saved of them while they go on, and how they come back. */
-import { ContextError, RequestError, StoreError } from '../errors/index.ts';
+import { ContextError, FloeError, RequestError, StoreError } from '../errors/index.ts';
 import type { AnswerRequest, Conversation, Engine } from '../generate/index.ts';
 import type { Host } from '../host/index.ts';
 import { KV_BLOCK } from '../kernels/index.ts';
-import { ConversationStore, type SavedConversation } from '../store/index.ts';
+import type { HeldBlock } from '../kv/index.ts';
+import {
+  ConversationStore,
+  type ConversationWriter,
+  type ModelHashes,
+  type PutBlocks,
+  type SavedConversation,
+} from '../store/index.ts';
+import { isSameModel } from './fingerprint.ts';
 
 /** What an answer was asked with, as far as going on with it needs that. */
 export type SavedRequest = Pick<AnswerRequest, 'picking' | 'seed' | 'maxTokens' | 'stops' | 'continues'>;
@@ -18,30 +26,27 @@ export interface Standing {
 export interface SavedBlocks {
   readonly nBlocks: number;
   readonly open: () => Conversation;
-  /** Whether they are what this model would compute now. */
-  readonly isCurrent: () => boolean;
 }
 
 /** Of the bytes within a block: another order of them is another version. */
 const LAYOUT_VERSION = 1;
 /** Ids after which an answer is saved again: a block's. */
 const EVERY_IDS = 32;
-/** Bytes read back from the GPU at once. */
+/** Bytes read back from the GPU, and written, at once. */
 const PORTION_BYTES = 16 << 20;
 /** The same of a conversation that has to be gone at once. */
 const SPILL_BYTES = 256 << 20;
 
 export class SavedConversations {
   private readonly store: ConversationStore | null;
-  private known: Promise<string> | null = null;
   /** By name, who saved under it last. */
   private readonly keepers = new Map<string, Keeper>();
 
   constructor(
     private readonly host: Host,
     private readonly engine: Engine,
-    /** A hash of the model's weights, taken when it is first wanted; and what acts on them now. */
-    private readonly weights: { readonly hash: () => Promise<string>; readonly acting: () => string },
+    /** By what the model's weights are known again, and what acts on them now. */
+    private readonly weights: { readonly hashes: () => Promise<ModelHashes>; readonly acting: () => string },
   ) {
     this.store = host.indexedDB && new ConversationStore(host, host.indexedDB);
   }
@@ -56,9 +61,11 @@ export class SavedConversations {
     const store = this.needed();
     if (name === '' || name.startsWith('\0'))
       throw new RequestError('request/invalid', 'A conversation needs a name to be saved.', { remedy: 'Name it.' });
-    const fixed = { name, model: await this.model(), layout: this.layout(), blockBytes: this.engine.kv.savedBytes };
+    const model = await this.weights.hashes();
     await this.keepers.get(name)?.giveWay();
-    const made = new Keeper({ store, host: this.host, engine: this.engine, conversation, fixed, standing, onError });
+    const fixed = { name, model, layout: this.layout(), blockBytes: this.engine.kv.savedBytes };
+    const { host, engine } = this;
+    const made = new Keeper({ writer: store.writer(name), host, engine, conversation, fixed, standing, onError });
     this.keepers.set(name, made);
     return made;
   }
@@ -70,9 +77,9 @@ export class SavedConversations {
 
   /** What is saved of this model's conversations, the newest first. */
   async list(): Promise<SavedConversation[]> {
-    const model = await this.model();
+    const model = await this.weights.hashes();
     const all = await this.all();
-    return all.filter((one) => one.model === model).sort((a, b) => b.savedMs - a.savedMs);
+    return all.filter((one) => isSameModel(one.model, model)).sort((a, b) => b.savedMs - a.savedMs);
   }
 
   /**
@@ -88,19 +95,18 @@ export class SavedConversations {
     const reading = kv.read(held.map(({ block }) => block));
     const prompt = Uint32Array.from(conversation.heldIds);
     const layout = this.layout();
+    const blockBytes = kv.savedBytes;
     const write = async () => {
       const read = await reading;
-      const hashes = await Promise.all(read.map((bytes) => store.hash(bytes)));
-      await store.put(
-        {
-          ...{ name, layout, prompt, length, answer: new Uint32Array(0), request: null },
-          model: await this.model(),
-          blocks: held.map(({ position }, i) => ({ position, sha256: hashes[i]! })),
-          blockBytes: kv.savedBytes,
-          savedMs: this.host.clock.epochMs(),
-        },
-        new Map(held.map(({ position }, i) => [position, read[i]!])),
-      );
+      const model = await this.weights.hashes();
+      await store.writer(name).save(read.length * blockBytes, async (put) => {
+        const hashes: string[] = [];
+        for (const portion of portionsOf(read, blockBytes)) hashes.push(...(await put(portion)));
+        const blocks = held.map(({ position }, i) => ({ position, sha256: hashes[i]! }));
+        const answer = new Uint32Array(0);
+        const savedMs = this.host.clock.epochMs();
+        return { name, model, layout, prompt, answer, request: null, length, blocks, blockBytes, savedMs };
+      });
     };
     return write();
   }
@@ -121,7 +127,7 @@ export class SavedConversations {
         details: { name },
       });
     if (saved === 'damaged') throw damagedIds(name);
-    if (saved.model === (await this.model())) return saved;
+    if (isSameModel(saved.model, await this.weights.hashes())) return saved;
     throw new ContextError('context/other-model', `${JSON.stringify(name)} was saved by another model.`, {
       remedy: 'Load the model it was saved by, with the same weights; or begin it anew.',
       details: { name },
@@ -132,13 +138,14 @@ export class SavedConversations {
    * Its keys and values; null where they were kept in another way, by other options of the context: then its ids are
    * computed again. `open` puts them in the cache.
    * @throws {ContextError} `context/damaged`: some of their bytes are not what was saved; its ids are sound.
+   * @throws {StoreError} `store/evicted`: another was saved under its name meanwhile.
    */
   async blocksOf(saved: SavedConversation): Promise<SavedBlocks | null> {
     if (saved.layout !== this.layout() || saved.blocks.length === 0) return null;
     const blocks = await this.needed().blocks(saved);
     if (blocks.size < saved.blocks.length) throw damagedBlocks(saved, saved.blocks.length - blocks.size);
     const open = () => this.engine.restore(idsOf(saved), saved.length, blocks);
-    return { nBlocks: blocks.size, open, isCurrent: () => saved.layout === this.layout() };
+    return { nBlocks: blocks.size, open };
   }
 
   close(): void {
@@ -152,14 +159,6 @@ export class SavedConversations {
     });
   }
 
-  private model(): Promise<string> {
-    this.known ??= this.weights.hash().catch((error: unknown) => {
-      this.known = null;
-      throw error;
-    });
-    return this.known;
-  }
-
   /** What decides the bytes of its blocks, beside the weights. */
   private layout(): string {
     const { kv, decoder } = this.engine;
@@ -171,7 +170,7 @@ export class SavedConversations {
 }
 
 interface KeeperParts {
-  readonly store: ConversationStore;
+  readonly writer: ConversationWriter;
   readonly host: Host;
   readonly engine: Engine;
   readonly conversation: Conversation;
@@ -186,8 +185,10 @@ export class Keeper {
   private saving: Promise<void> = Promise.resolve();
   private isSaving = false;
   private isOver = false;
+  private hasFailed = false;
   private nSaved = -1;
-  private readonly hashes = new Map<number, string>();
+  /** Of the blocks that are saved, by position. */
+  private hashes: ReadonlyMap<number, string> = new Map();
   /** Positions that were complete when it was saved last. */
   private length = 0;
 
@@ -215,54 +216,72 @@ export class Keeper {
     this.isSaving = true;
     this.nSaved = answer.length;
     this.saving = this.write([...answer])
-      .catch(this.parts.onError)
+      .then(
+        () => {
+          this.hasFailed = false;
+        },
+        (error: unknown) => this.failed(error),
+      )
       .finally(() => {
         this.isSaving = false;
       });
     return this.saving;
   }
 
+  /** It is tried again later, and told once; unless the name is another's. */
+  private failed(error: unknown): void {
+    if (error instanceof FloeError && error.code === 'store/evicted') this.isOver = true;
+    if (!this.hasFailed) this.parts.onError(error);
+    this.hasFailed = true;
+  }
+
   private async write(answer: readonly number[]): Promise<void> {
-    const { conversation, standing, fixed, host, store } = this.parts;
+    const { conversation, standing, fixed, host, writer } = this.parts;
     const length = Math.min(conversation.length, standing.prompt.length + answer.length);
     const held = conversation.seat.sequence.heldBlocks().filter(({ position }) => position < length);
     const stale = held.filter(({ position }) => !this.hashes.has(position) || position + KV_BLOCK > this.length);
-    const bytes = await this.read(stale);
-    // What was read while its block went to later positions is no longer what it should be.
-    const now = new Map(conversation.seat.sequence.heldBlocks().map((one) => [one.position, one.block]));
-    if (stale.some(({ position, block }) => now.get(position) !== block)) {
+    const hashes = new Map(this.hashes);
+    let isWhole = false;
+    await writer.save(stale.length * fixed.blockBytes, async (put) => {
+      isWhole = await this.putAll(stale, put, hashes);
+      return isWhole
+        ? {
+            ...fixed,
+            prompt: Uint32Array.from(standing.prompt),
+            answer: Uint32Array.from(answer),
+            request: standing.request,
+            length,
+            blocks: held.map(({ position }) => ({ position, sha256: hashes.get(position)! })),
+            savedMs: host.clock.epochMs(),
+          }
+        : null;
+    });
+    if (!isWhole) {
       this.nSaved = -1;
       return;
     }
-    const hashes = new Map(this.hashes);
-    for (const [position, one] of bytes) hashes.set(position, await store.hash(one));
-    const saved = {
-      ...fixed,
-      prompt: Uint32Array.from(standing.prompt),
-      answer: Uint32Array.from(answer),
-      request: standing.request,
-      length,
-      blocks: held.map(({ position }) => ({ position, sha256: hashes.get(position)! })),
-      savedMs: host.clock.epochMs(),
-    };
-    await store.put(saved, bytes);
-    for (const [position, hash] of hashes) this.hashes.set(position, hash);
+    this.hashes = new Map(held.map(({ position }) => [position, hashes.get(position)!]));
     this.length = length;
   }
 
-  private async read(
-    blocks: readonly { readonly position: number; readonly block: number }[],
-  ): Promise<Map<number, Uint8Array>> {
-    const { kv } = this.parts.engine;
-    const bytes = new Map<number, Uint8Array>();
-    const n = Math.max(1, Math.floor(PORTION_BYTES / kv.savedBytes));
-    for (let at = 0; at < blocks.length; at += n) {
-      const portion = blocks.slice(at, at + n);
-      const read = await kv.read(portion.map(({ block }) => block));
-      for (const [i, { position }] of portion.entries()) bytes.set(position, read[i]!);
+  /** Writes blocks, a portion after another; false where one went to later positions before it was read. */
+  private async putAll(stale: readonly HeldBlock[], put: PutBlocks, hashes: Map<number, string>): Promise<boolean> {
+    const { conversation, engine } = this.parts;
+    for (const portion of portionsOf(stale, engine.kv.savedBytes)) {
+      const read = await engine.kv.read(portion.map(({ block }) => block));
+      const now = new Map(conversation.seat.sequence.heldBlocks().map((one) => [one.position, one.block]));
+      if (portion.some(({ position, block }) => now.get(position) !== block)) return false;
+      const named = await put(read);
+      for (const [i, { position }] of portion.entries()) hashes.set(position, named[i]!);
     }
-    return bytes;
+    return true;
   }
+}
+
+/** As many at once as `PORTION_BYTES` hold of blocks this large. */
+function portionsOf<T>(all: readonly T[], blockBytes: number): T[][] {
+  const n = Math.max(1, Math.floor(PORTION_BYTES / blockBytes));
+  return Array.from({ length: Math.ceil(all.length / n) }, (_, i) => all.slice(i * n, (i + 1) * n));
 }
 
 /** Of prompt and answer. */

@@ -36,6 +36,7 @@ export interface LoadProgress {
 export interface LoadNotice {
   readonly kind:
     | 'not-saved'
+    | 'rebuilt'
     | 'no-ranges'
     | 'not-stored'
     | 'refetched'

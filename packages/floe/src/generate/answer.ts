@@ -86,8 +86,14 @@ export async function* answer(
     ids.push(id);
     yield* text.push(id);
   }
+  const checkWindow = () => {
+    if (overflow === 'error' && ids.length > room) throw windowFull(ids.length, window);
+  };
   if (text.stopped || ids.length >= nMost) {
-    if (!text.stopped) yield* text.end();
+    if (!text.stopped) {
+      checkWindow();
+      yield* text.end();
+    }
     yield done(text.stopped ? 'stop' : 'length');
     return;
   }
@@ -122,7 +128,7 @@ export async function* answer(
       pending = ahead ?? (await decode());
       ahead = null;
     }
-    if (overflow === 'error' && ids.length > room) throw windowFull(ids.length, window);
+    checkWindow();
     yield* text.end();
     yield done(text.stopped ? 'stop' : 'length');
   } finally {

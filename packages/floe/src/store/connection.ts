@@ -1,11 +1,8 @@
 /** A connection to IndexedDB that comes back: browsers drop one in the background, or when site data is cleared. */
-import { type IDBPDatabase, type IDBPTransaction, type StoreNames, wrap } from 'idb';
+import { type DBSchema, type IDBPDatabase, type IDBPTransaction, type StoreNames, wrap } from 'idb';
 import { FloeError, StoreError } from '../errors/index.ts';
 import type { Host } from '../host/index.ts';
-import type { StoreSchema } from './manifest.ts';
 
-const NAME = 'floe';
-const SCHEMA_VERSION = 1;
 const BLOCKED_MS = 5_000;
 /** A handle that failed is never used again; three fresh ones are the limit (a broken backing store stays broken). */
 const TRIES = 3;
@@ -16,16 +13,27 @@ const CALLERS_ERRORS = ['QuotaExceededError', 'NotReadableError', 'DataError'];
 const LOSS_ERRORS = ['InvalidStateError', 'UnknownError', 'AbortError'];
 
 export type Mode = 'readonly' | 'readwrite';
-export type Transaction<M extends Mode> = IDBPTransaction<StoreSchema, StoreNames<StoreSchema>[], M>;
+export type Transaction<S extends DBSchema, M extends Mode> = IDBPTransaction<S, StoreNames<S>[], M>;
 
-export class Connection {
+/** A database by its name. */
+export interface DatabaseLayout<S extends DBSchema> {
+  readonly name: string;
+  readonly version: number;
+  readonly stores: readonly StoreNames<S>[];
+  /** Makes the stores, where there are none of this version. */
+  readonly upgrade: (db: IDBDatabase) => void;
+}
+
+export class Connection<S extends DBSchema> {
   readonly #host: Host;
   readonly #factory: IDBFactory;
-  #db: Promise<IDBPDatabase<StoreSchema>> | null = null;
+  readonly #layout: DatabaseLayout<S>;
+  #db: Promise<IDBPDatabase<S>> | null = null;
 
-  constructor(host: Host, factory: IDBFactory) {
+  constructor(host: Host, factory: IDBFactory, layout: DatabaseLayout<S>) {
     this.#host = host;
     this.#factory = factory;
+    this.#layout = layout;
   }
 
   /**
@@ -38,13 +46,13 @@ export class Connection {
   async run<M extends Mode, T>(
     mode: M,
     durability: 'strict' | 'relaxed',
-    work: (tx: Transaction<M>) => Promise<T>,
+    work: (tx: Transaction<S, M>) => Promise<T>,
   ): Promise<T> {
     for (let failures = 0; ; ) {
       const opening = this.#open();
       try {
         const db = await opening;
-        const tx = db.transaction(['manifests', 'marks', 'records'], mode, { durability });
+        const tx = db.transaction([...this.#layout.stores], mode, { durability });
         return await finished(tx, work);
       } catch (error) {
         if (error instanceof FloeError || CALLERS_ERRORS.includes(errorName(error))) throw error;
@@ -61,12 +69,12 @@ export class Connection {
     if (opening) this.#drop(opening);
   }
 
-  #open(): Promise<IDBPDatabase<StoreSchema>> {
+  #open(): Promise<IDBPDatabase<S>> {
     this.#db ??= this.#connect();
     return this.#db;
   }
 
-  #drop(opening: Promise<IDBPDatabase<StoreSchema>>): void {
+  #drop(opening: Promise<IDBPDatabase<S>>): void {
     if (this.#db === opening) this.#db = null;
     opening.then(
       (db) => db.close(),
@@ -74,15 +82,15 @@ export class Connection {
     );
   }
 
-  async #connect(): Promise<IDBPDatabase<StoreSchema>> {
-    const request = this.#factory.open(NAME, SCHEMA_VERSION);
-    request.addEventListener('upgradeneeded', () => createStores(request.result));
+  async #connect(): Promise<IDBPDatabase<S>> {
+    const request = this.#factory.open(this.#layout.name, this.#layout.version);
+    request.addEventListener('upgradeneeded', () => this.#layout.upgrade(request.result));
     const settled = new AbortController();
     const blocked = this.#host.clock.sleep(BLOCKED_MS, settled.signal).then(() => {
       throw blockedError();
     });
     blocked.catch(() => undefined);
-    const opened = wrap(request) as Promise<unknown> as Promise<IDBPDatabase<StoreSchema>>;
+    const opened = wrap(request) as Promise<unknown> as Promise<IDBPDatabase<S>>;
     try {
       const db = await Promise.race([opened, blocked]);
       // Another tab has a newer Floe and waits to upgrade: make way, and open again at the next call.
@@ -102,13 +110,10 @@ export class Connection {
   }
 }
 
-function createStores(db: IDBDatabase): void {
-  db.createObjectStore('manifests', { keyPath: 'model' }).createIndex('url', 'url');
-  db.createObjectStore('marks', { keyPath: ['model', 'key'] }).createIndex('model', 'model');
-  db.createObjectStore('records');
-}
-
-async function finished<M extends Mode, T>(tx: Transaction<M>, work: (tx: Transaction<M>) => Promise<T>): Promise<T> {
+async function finished<S extends DBSchema, M extends Mode, T>(
+  tx: Transaction<S, M>,
+  work: (tx: Transaction<S, M>) => Promise<T>,
+): Promise<T> {
   const done = tx.done;
   // When `work` throws, `done` rejects too: one of them is enough.
   done.catch(() => undefined);
@@ -131,7 +136,7 @@ export function errorName(error: unknown): string {
 function unusable(cause: unknown): StoreError {
   return new StoreError('store/blocked', `This origin's storage can't be opened (${errorName(cause)}).`, {
     remedy:
-      'Close other tabs of this site and reload. If it stays so, clear the site data and download the model again.',
+      'Close other tabs of this site and reload. If it stays so, clear the site data: models are downloaded again.',
     retryable: true,
     cause,
   });

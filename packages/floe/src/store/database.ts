@@ -7,22 +7,35 @@
  */
 import { StoreError } from '../errors/index.ts';
 import type { Host } from '../host/index.ts';
-import { Connection, errorName, type Transaction } from './connection.ts';
+import { Connection, type DatabaseLayout, errorName, type Transaction as TransactionOf } from './connection.ts';
 import { FILES_LOCK, ifFree, sharing } from './locks.ts';
-import type { Manifest, Mark, PackedRecord } from './manifest.ts';
+import type { Manifest, Mark, PackedRecord, StoreSchema } from './manifest.ts';
 import type { StoreNotice } from './notices.ts';
 import { withinQuota } from './quota.ts';
 import { RecordFiles } from './recordFiles.ts';
 
+type Transaction<M extends 'readonly' | 'readwrite'> = TransactionOf<StoreSchema, M>;
+
+const LAYOUT: DatabaseLayout<StoreSchema> = {
+  name: 'floe',
+  version: 1,
+  stores: ['manifests', 'marks', 'records'],
+  upgrade: (db) => {
+    db.createObjectStore('manifests', { keyPath: 'model' }).createIndex('url', 'url');
+    db.createObjectStore('marks', { keyPath: ['model', 'key'] }).createIndex('model', 'model');
+    db.createObjectStore('records');
+  },
+};
+
 export class Database {
   readonly #host: Host;
-  readonly #connection: Connection;
+  readonly #connection: Connection<StoreSchema>;
   readonly #files: RecordFiles;
 
   /** `onNotice` hears if records can't be files here, though the browser has them. */
   constructor(host: Host, factory: IDBFactory, onNotice: (notice: StoreNotice) => void = () => undefined) {
     this.#host = host;
-    this.#connection = new Connection(host, factory);
+    this.#connection = new Connection(host, factory, LAYOUT);
     this.#files = new RecordFiles(host, onNotice);
   }
 

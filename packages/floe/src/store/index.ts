@@ -1,4 +1,10 @@
-export { ConversationStore, type SavedConversation } from './conversationStore.ts';
+export {
+  ConversationStore,
+  type ConversationWriter,
+  type ModelHashes,
+  type PutBlocks,
+  type SavedConversation,
+} from './conversationStore.ts';
 export { hex } from './manifest.ts';
 export type { StoredModel } from './models.ts';
 export { deleteModel, listModels } from './models.ts';

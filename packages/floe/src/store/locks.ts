@@ -8,6 +8,8 @@ export const downloadLock = (model: string) => `floe:dl:${model}`;
 export const backgroundLock = (model: string) => `floe:bg:${model}`;
 /** Shared by those who read a model's records; exclusive for who deletes them. */
 export const modelLock = (model: string) => `floe:model:${model}`;
+/** One writer of a saved conversation at a time. */
+export const conversationLock = (name: string) => `floe:conversation:${name}`;
 
 /** Shared by those who write files and then say so in the database; exclusive for who sweeps files nobody names. */
 export const FILES_LOCK = 'floe:files';

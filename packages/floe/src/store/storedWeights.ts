@@ -114,6 +114,8 @@ class StoredWeights implements WeightSource {
   readonly isNear = ({ key }: RecordPlan): boolean =>
     this.#options.hashes.has(key) || this.#queue.get(key) !== undefined;
 
+  readonly sha256Of = ({ key }: RecordPlan): Uint8Array | undefined => this.#options.hashes.get(key);
+
   readonly read = async (plan: RecordPlan, signal?: AbortSignal, urgency: Urgency = 'demand'): Promise<Uint8Array> => {
     throwIfAborted(signal);
     if (this.isNear(plan)) return this.#readNear(plan, urgency, signal);

@@ -24,6 +24,8 @@ export interface WeightSource {
   readonly read: (plan: RecordPlan, signal?: AbortSignal, urgency?: Urgency) => Promise<Uint8Array>;
   /** Whether the record lies in storage, in memory or in a local file: reading it needs no network. */
   readonly isNear: (plan: RecordPlan) => boolean;
+  /** SHA-256 of the record, where it is stored; absent where nothing is. */
+  readonly sha256Of?: (plan: RecordPlan) => Uint8Array | undefined;
   /** Bytes of the file that came over the network since it was opened, header included. Grows. */
   readonly fetchedBytes: number;
   /** Of this model in the origin's storage; 0 where it is read in place. Grows while records arrive. */
