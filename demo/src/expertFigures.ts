@@ -31,6 +31,11 @@ export interface Figures {
   /** While tokens are written; what a prompt waits for is no token's. */
   readonly stallMsPerToken: number | null;
   readonly waitsPerToken: number | null;
+  /** Of the experts that a token missed, those that a guess had named: 0 to 1. */
+  readonly foreseen: number | null;
+  /** Loaded before they were wanted; and of them those that were. */
+  readonly guesses: number;
+  readonly guessesUsed: number | null;
   readonly nTokens: number;
 }
 
@@ -38,6 +43,9 @@ interface DecodeStall {
   readonly stallMs: number;
   readonly nTokens: number;
 }
+
+/** What is counted as a number. */
+type Count = Exclude<keyof ExpertsReport['counts'], 'layers'>;
 
 /** Turns reports into figures. */
 export class PagingFigures {
@@ -71,8 +79,7 @@ export class PagingFigures {
   }
 
   get figures(): Figures {
-    const since = (count: 'hits' | 'misses' | 'loads' | 'movedBytes' | 'nTokens' | 'blockingWaits'): number =>
-      this.#now[count] - this.#atLoad[count];
+    const since = (count: Count): number => this.#now[count] - this.#atLoad[count];
     const decode = this.#decodeStall();
     return {
       hitRate: ratio(since('hits'), since('hits') + since('misses')),
@@ -81,6 +88,9 @@ export class PagingFigures {
       movedBytes: since('movedBytes'),
       stallMsPerToken: ratio(decode.stallMs, decode.nTokens),
       waitsPerToken: ratio(since('blockingWaits'), since('nTokens')),
+      foreseen: ratio(since('foreseenMisses'), since('foreseeableMisses')),
+      guesses: since('guesses'),
+      guessesUsed: ratio(since('usefulGuesses'), since('guesses')),
       nTokens: since('nTokens'),
     };
   }
@@ -99,14 +109,26 @@ function ratio(part: number, whole: number): number | null {
   return whole > 0 ? part / whole : null;
 }
 
+type FigureName =
+  | 'hitRate'
+  | 'misses'
+  | 'moved'
+  | 'movedBytes'
+  | 'stall'
+  | 'waits'
+  | 'foreseen'
+  | 'guesses'
+  | 'guessesUsed'
+  | 'runAhead'
+  | 'nTokens';
+
 /** The figures as the page writes them; a dash where there is none yet. */
 export function inWords(
-  { hitRate, misses, moved, movedBytes, stallMsPerToken, waitsPerToken, nTokens }: Figures,
+  { hitRate, misses, moved, movedBytes, stallMsPerToken, waitsPerToken, foreseen, nTokens, ...ahead }: Figures,
   { runAhead, nLayers }: Pick<ExpertsReport, 'runAhead' | 'nLayers'>,
-): Record<'hitRate' | 'misses' | 'moved' | 'movedBytes' | 'stall' | 'waits' | 'runAhead' | 'nTokens', string> {
+): Record<FigureName, string> {
   return {
-    // Rounded down: what missed at all does not hit always.
-    hitRate: hitRate === null ? '–' : `${hitRate === 1 ? '100' : (Math.floor(hitRate * 1000) / 10).toFixed(1)}%`,
+    hitRate: percent(hitRate),
     misses: misses.toLocaleString('en'),
     moved: moved.toLocaleString('en'),
     movedBytes: movedBytes === 0 ? '0' : bytes(movedBytes),
@@ -117,9 +139,18 @@ export function inWords(
           ? `${short(stallMsPerToken)} ms`
           : duration(stallMsPerToken),
     waits: waitsPerToken === null ? '–' : short(waitsPerToken),
+    foreseen: percent(foreseen),
+    guesses: ahead.guesses.toLocaleString('en'),
+    guessesUsed: percent(ahead.guessesUsed),
     runAhead: runAhead >= nLayers ? `all ${nLayers}` : `${runAhead} of ${nLayers}`,
     nTokens: nTokens.toLocaleString('en'),
   };
+}
+
+/** Rounded down: what missed at all does not hit always. */
+function percent(share: number | null): string {
+  if (share === null) return '–';
+  return `${share === 1 ? '100' : (Math.floor(share * 1000) / 10).toFixed(1)}%`;
 }
 
 /** 0, 1 or 3 as they are, else three digits. */

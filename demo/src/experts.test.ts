@@ -7,7 +7,10 @@ import { inWords, PagingFigures, PLACES, placeCounts } from './expertFigures.ts'
 import { ExpertHeat, expertAt, mapLayout } from './expertMap.ts';
 
 const sizes = { nLayers: 4, nExperts: 128, nExpertsUsed: 2 };
-const noCounts = { hits: 0, misses: 0, loads: 0, movedBytes: 0, nTokens: 0, stallMs: 0, blockingWaits: 0 };
+const noCounts = {
+  ...{ hits: 0, misses: 0, loads: 0, movedBytes: 0, nTokens: 0, stallMs: 0, blockingWaits: 0 },
+  ...{ foreseenMisses: 0, foreseeableMisses: 0, guesses: 0, usefulGuesses: 0 },
+};
 
 function report(counts: Partial<typeof noCounts>, rest: Partial<ExpertsReport> = {}): ExpertsReport {
   const places = new Uint8Array(sizes.nLayers * sizes.nExperts);
@@ -42,9 +45,9 @@ describe('figures', () => {
     paging.add(
       report({ hits: 30, misses: 10, loads: 138, movedBytes: 1380, nTokens: 1, stallMs: 1000, blockingWaits: 2 }),
     );
-    paging.add(
-      report({ hits: 60, misses: 20, loads: 148, movedBytes: 1480, nTokens: 5, stallMs: 1040, blockingWaits: 10 }),
-    );
+    const ahead = { foreseenMisses: 12, foreseeableMisses: 16, guesses: 4, usefulGuesses: 1 };
+    const paged = { loads: 148, movedBytes: 1480, stallMs: 1040, blockingWaits: 10 };
+    paging.add(report({ hits: 60, misses: 20, nTokens: 5, ...paged, ...ahead }));
     const first = {
       hitRate: 0.75,
       misses: 20,
@@ -52,6 +55,9 @@ describe('figures', () => {
       movedBytes: 200,
       stallMsPerToken: 10,
       waitsPerToken: 2,
+      foreseen: 0.75,
+      guesses: 4,
+      guessesUsed: 0.25,
       nTokens: 5,
     };
     expect(paging.figures).toEqual(first);
@@ -69,14 +75,22 @@ describe('figures', () => {
       hitRate: '–',
       stall: '–',
       waits: '–',
+      foreseen: '–',
+      guesses: '0',
+      guessesUsed: '–',
       runAhead: 'all 4',
     });
-    paging.add(report({ hits: 9999, misses: 1, loads: 1128, movedBytes: 5_000_000, nTokens: 2, blockingWaits: 5 }));
+    const moved = { loads: 1128, movedBytes: 5_000_000 };
+    const ahead = { foreseenMisses: 2, foreseeableMisses: 3, guesses: 1500, usefulGuesses: 40 };
+    paging.add(report({ hits: 9999, misses: 1, nTokens: 2, blockingWaits: 5, ...moved, ...ahead }));
     expect(inWords(paging.figures, report({}, { runAhead: 1 }))).toMatchObject({
       hitRate: '99.9%',
       moved: '1,000',
       movedBytes: '5.00 MB',
       waits: '2.50',
+      foreseen: '66.6%',
+      guesses: '1,500',
+      guessesUsed: '2.6%',
       runAhead: '1 of 4',
     });
   });

@@ -112,6 +112,8 @@ describe('a plan of Arctic', () => {
   it.each([
     ['a rate of nothing', { rates: { storage: 0 } }],
     ['a budget that is none', { budget: { gpuBytes: '200%' } }],
+    ['a memory that is no number', { budget: { memoryBytes: Number.NaN } }],
+    ['a storage below nothing', { budget: { storageBytes: -1 } }],
     ['a context beyond the trained one', { contextLength: 4097 }],
   ] as const)('refuses %s', async (_, options) => {
     await expect(planSlice(options)).rejects.toThrow(RequestError);

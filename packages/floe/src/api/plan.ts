@@ -9,6 +9,7 @@ import { invalid } from './check.ts';
 import { contextOf } from './context.ts';
 import { embeddingsOf } from './embeddings.ts';
 import { fetchOptions } from './fetchOptions.ts';
+import { checkLoadOptions } from './options.ts';
 import { baseMs, type ExpectedSpeed, expectSpeed, type PlanRates, ROUTINGS } from './speed.ts';
 import type { Budget, ContextOptions, FetchOptions, LoadNotice, ModelInfo } from './types.ts';
 
@@ -94,14 +95,15 @@ const FILE_RATE = 0.6e9;
  * @throws {FloeError} what reading a header throws: `gguf/*`, `model/*`, `net/*`.
  */
 export async function planInThread(host: Host, source: ModelSource, options: PlanOptions = {}): Promise<LoadPlan> {
-  const { signal } = options;
+  const { signal, budget = {} } = options;
+  checkLoadOptions({ budget });
   const bytes = await openSource(host, source, { ...fetchOptions(options), ...(signal ? { signal } : {}) });
   try {
     const gguf = await readGguf(bytes, { clock: host.clock, ...(signal ? { signal } : {}) });
     const plan = planModel(gguf);
-    const memory = divideMemory(host, plan, contextOf(host, plan, options), options.budget);
+    const memory = divideMemory(host, plan, contextOf(host, plan, options), budget);
     const rates = ratesOf(bytes, options);
-    const places = placesOf(bytes, plan, memory, options.budget);
+    const places = placesOf(bytes, plan, memory, budget);
     return {
       name: gguf.metadata.optionalString('general.name') ?? bytes.name,
       architecture: gguf.architecture,
@@ -144,7 +146,7 @@ interface Places {
 }
 
 /** Memory takes what it has room for; storage, behind what is no expert, what comes first; the rest is never kept. */
-function placesOf(bytes: ByteSource, plan: ModelPlan, memory: DividedMemory, budget: Budget = {}): Places {
+function placesOf(bytes: ByteSource, plan: ModelPlan, memory: DividedMemory, budget: Budget): Places {
   const nAll = plan.layers.reduce((sum, { experts }) => sum + (experts?.records.length ?? 0), 0);
   const meanBytes = nAll === 0 ? 0 : memory.expertBytes / nAll;
   const place = (nExperts: number): PlannedPlace => ({ nExperts, bytes: Math.round(nExperts * meanBytes) });

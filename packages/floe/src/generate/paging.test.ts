@@ -55,6 +55,8 @@ describe.each(models)('$name', ({ bytes }) => {
     expect(counts.fromNetwork > 0).toBe(setting.halfAway === true);
     const ofLayers = (count: 'hits' | 'misses' | 'movedBytes' | 'stallMs') =>
       counts.layers.reduce((sum, layer) => sum + layer[count], 0);
+    // Two experts for each token in each layer.
+    expect(counts.hits + counts.misses).toBe((PROMPT.length + 12) * counts.layers.length * 2);
     expect(ofLayers('hits')).toBe(counts.hits);
     expect(ofLayers('misses')).toBe(counts.misses);
     expect(ofLayers('movedBytes')).toBe(counts.movedBytes);
