@@ -42,6 +42,8 @@ export interface Outcome {
   readonly logits: Uint32Array[];
   readonly counts: ExpertCounts;
   readonly mapped: number;
+  /** Buffers that the first layer's experts lie in. */
+  readonly nPoolBuffers: number;
 }
 
 /** Answers a prompt, with the bits of its logits. */
@@ -68,18 +70,20 @@ export async function answer(bytes: Uint8Array, setting: Setting, options: Devic
   const logitsOf = async ({ logits }: { logits: BufferView }) =>
     new Uint32Array(await readBuffer(device, logits.buffer, 0, plan.nVocab * 4));
   const mappedBefore = device.counts.mapAsync;
-  const outcome: Outcome = { ids: [], logits: [], counts: placed.experts!.counts, mapped: 0 };
+  const { counts, slots } = placed.experts!;
+  const ids: number[] = [];
+  const logits: Uint32Array[] = [];
   let pending = await conversation.prefill(prompt, GREEDY, 0, () => {});
   for (let i = 0; i <= nDecoded; i++) {
-    outcome.ids.push(await pending.wait());
-    outcome.logits.push(await logitsOf(i === 0 ? engine.prompts.s : engine.steps.s));
+    ids.push(await pending.wait());
+    logits.push(await logitsOf(i === 0 ? engine.prompts.s : engine.steps.s));
     if (i < nDecoded) pending = await conversation.decode(GREEDY, 0);
   }
   device.throwIfFailed();
   // Those of the logits are the test's own.
-  const mapped = device.counts.mapAsync - mappedBefore - outcome.logits.length;
+  const mapped = device.counts.mapAsync - mappedBefore - logits.length;
   await engine.destroy();
-  return { ...outcome, mapped };
+  return { ids, logits, counts, mapped, nPoolBuffers: slots.poolsOf(0).pools.length };
 }
 
 /** A conversation with the fewest slots, and a store that can fail. */

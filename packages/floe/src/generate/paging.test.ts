@@ -62,16 +62,35 @@ describe.each(models)('$name', ({ bytes }) => {
     expect(ofLayers('movedBytes')).toBe(counts.movedBytes);
     expect(ofLayers('stallMs')).toBeCloseTo(counts.stallMs, 6);
   });
+
+  it('is the same under 200 random evictions', async () => {
+    resident ??= answer(file, {});
+    const expected = await resident;
+    let nEvictions = 0;
+    for (let seed = 0; nEvictions < 200; seed++) {
+      const found = await answer(file, { gpu: '25%', memoryShare: 1, policy: randomPolicy(seed) });
+      expect(found.logits, `seed ${seed}`).toEqual(expected.logits);
+      nEvictions += found.counts.evictions;
+    }
+  });
+
+  it("is the same on a device of WebGPU's default limits, with a pool in five buffers or more", async () => {
+    const limits = { limits: 'default' } as const;
+    const expected = await answer(file, {}, limits);
+    const { slotBytes, nSlots } = planMemory(await planOf(file), CONTEXT, '25%').slots[0]!;
+    const found = await answer(file, { gpu: '25%', poolBytes: Math.floor(nSlots / 5) * slotBytes }, limits);
+    expect(found.nPoolBuffers).toBeGreaterThanOrEqual(5);
+    expect(found.logits).toEqual(expected.logits);
+    expect(found.counts.evictions).toBeGreaterThan(0);
+  });
 });
 
 describe('arctic, random', () => {
   const file = models[1]!.bytes();
 
-  it('counts every route as a hit or a miss, and waits once a token and once a faulted layer', async () => {
+  it('waits once a token and once a faulted layer', async () => {
     const { counts } = await answer(file, { gpu: '25%', memoryShare: 1, schedule: { runAhead: 1, group: 1 } });
-    const { nLayers } = shape;
     expect(counts.nTokens).toBe(12);
-    expect(counts.hits + counts.misses).toBe((PROMPT.length + 12) * nLayers * 2);
     expect(counts.faultedLayers).toBeGreaterThan(0);
     expect(counts.blockingWaits).toBeLessThanOrEqual(counts.nTokens + counts.faultedLayers);
   });
@@ -92,25 +111,6 @@ describe('arctic, random', () => {
     expect(found.logits).toEqual(expected.logits);
     // Each expert once for the prompt, and what two tokens miss: not once for each chunk.
     expect(found.counts.loads).toBeLessThanOrEqual(shape.nLayers * (16 + 2 * 2) + 3);
-  });
-
-  it('is the same under 200 random evictions', async () => {
-    const expected = await answer(file, {});
-    let nEvictions = 0;
-    for (let seed = 0; nEvictions < 200; seed++) {
-      const found = await answer(file, { gpu: '25%', memoryShare: 1, policy: randomPolicy(seed) });
-      expect(found.logits, `seed ${seed}`).toEqual(expected.logits);
-      nEvictions += found.counts.evictions;
-    }
-  });
-
-  it("is the same on a device of WebGPU's default limits, with a pool in five buffers or more", async () => {
-    const limits = { limits: 'default' } as const;
-    const expected = await answer(file, {}, limits);
-    const slotBytes = planMemory(await planOf(file), CONTEXT, 'min').slots[0]!.slotBytes;
-    const found = await answer(file, { gpu: '25%', poolBytes: 2 * slotBytes }, limits);
-    expect(found.logits).toEqual(expected.logits);
-    expect(found.counts.evictions).toBeGreaterThan(0);
   });
 
   it('is the same for the other family of kernels', async () => {
