@@ -15,7 +15,7 @@ import { declareLatency } from './pagingLatency.ts';
 import { arcticShaped, type ModelFile, modelAt } from './pagingModel.ts';
 import { chatIds, record } from './pagingRecord.ts';
 import { pagedPath } from './pagingResident.ts';
-import { type MeasuredVariant, measureRows, type RowCase } from './pagingRows.ts';
+import { type MeasuredVariant, measureRows, type RowCase, tracedTokens } from './pagingRows.ts';
 import { print } from './report.ts';
 
 const { values: options } = parseArgs({
@@ -97,7 +97,7 @@ async function cases(shaped: ModelFile): Promise<Omit<RowCase, 'declaredMs'>[]> 
       const { nLayers, nExperts, nExpertsUsed } = shaped.plan.shape;
       const shape = { nLayers, nExperts, nExpertsUsed, slotBytes: shaped.expertBytes };
       const recipe = { ...TRACE_RECIPES[`arctic-${name}`], ...shape };
-      const trace = generateTrace(recipe, { nTokens: 200 + (nRuns + 1) * nTokens, seed: 1 });
+      const trace = generateTrace(recipe, { nTokens: tracedTokens(nRuns), seed: 1 });
       all.push({ file: shaped, routing: { trace }, routingName: `replayed ${name}`, share, nRuns, nTokens });
     }
     if (!mini || !options.routing.includes('own')) continue;
@@ -107,7 +107,7 @@ async function cases(shaped: ModelFile): Promise<Omit<RowCase, 'declaredMs'>[]> 
   return all;
 }
 
-/** Some four of the layers measured, in whole milliseconds. */
+/** Some four of the longest layers measured, in whole milliseconds. */
 function declaredFor(measured: readonly MeasuredVariant[], file: ModelFile): number {
   if (options['declared-ms'] !== undefined) return Number(options['declared-ms']);
   const layers = measured.filter(({ row }) => row.bench.includes(file.name)).map(({ costs }) => costs);

@@ -12,88 +12,142 @@ export interface StepCosts extends LayerCosts {
 
 /** Tokens' worth of dispatches in a submission that is timed: the way there and back is small beside them. */
 const COPIES = 3;
-const N_READ_BACKS = 7;
 const N_UPLOADS = 24;
+/** Where a token brings in none. */
+const LEAST_UPLOADS = 8;
 
 type Ranges = readonly (readonly [from: number, to: number])[];
 
-/** Measures one stepper's costs, as often as asked: on a shared machine they move. */
+/** What is measured one after the other. */
+const PARTS = ['whole', 'loaded', 'dense', 'experts', 'router', 'outside', 'skipped', 'way', 'queue'] as const;
+export const N_PARTS = PARTS.length;
+
+/** What a part brought in one measurement. */
+interface Sample {
+  readonly ms: number;
+  /** 'loaded': of bringing one expert; 'way': of submitting a layer. */
+  readonly besidesMs: number;
+}
+
+/**
+ * Measures one stepper's costs, a part at a time, so that it can go on between the tokens whose time it is to explain: on
+ * a machine that others share both move from second to second.
+ */
 export class CostMeter {
+  /** Experts a token brings in: as many come while the GPU's own work is timed. */
+  nUploads = 0;
   private readonly readback: Readback;
+  private readonly samples: Record<(typeof PARTS)[number], Sample[]>;
+  private nMeasured = 0;
   private key = 0;
 
-  /** @param uploads  A cache with few slots, whose experts all lie in memory: what it is asked for is absent. */
+  /**
+   * @param uploads  A cache with few slots, whose experts all lie in memory: what it is asked for is absent.
+   * @param stepper  One that misses nothing.
+   */
   constructor(
     private readonly device: Device,
     private readonly uploads: ExpertCache,
+    private readonly stepper: Stepper,
   ) {
     this.readback = new Readback(device, 16);
+    this.samples = Object.fromEntries(PARTS.map((part) => [part, []])) as unknown as typeof this.samples;
   }
 
-  /**
-   * @param stepper  One that misses nothing.
-   * @param nUploads  Experts a token brings in: as many come while the GPU's own work is timed.
-   */
-  async measure(stepper: Stepper, nUploads: number): Promise<StepCosts> {
-    const { cuts, graph } = stepper.program;
-    const nLayers = cuts.layers.length;
-    const parts = partsOf(stepper);
-    const wholeMs = await this.time(stepper, [[0, cuts.end]], 0);
-    const withUploads = await this.time(stepper, [[0, cuts.end]], nUploads);
-    const [dense, experts, router] = [
-      await this.time(stepper, parts.dense, 0),
-      await this.time(stepper, parts.experts, 0),
-      await this.time(stepper, parts.router, 0),
-    ];
-    const outside = await this.time(stepper, parts.outside, 0);
+  /** Measures the next part. */
+  async sample(): Promise<void> {
+    const part = PARTS[this.nMeasured++ % N_PARTS]!;
+    this.samples[part].push(await this.measure(part));
+  }
+
+  /** What was measured since the last call, each part at least once. */
+  take(): StepCosts {
+    const nLayers = this.stepper.program.cuts.layers.length;
+    const middle = (part: (typeof PARTS)[number], of: 'ms' | 'besidesMs' = 'ms') =>
+      median(this.samples[part].map((sample) => sample[of]));
+    const [dense, experts, router, outside] = [
+      middle('dense'),
+      middle('experts'),
+      middle('router'),
+      middle('outside'),
+    ] as const;
     // Each part as it is while experts are copied beside it; and together they are the whole, of one submission.
-    const scale = Math.max(wholeMs.ms, withUploads.ms) / (dense.ms + experts.ms + router.ms + outside.ms);
-    const skipped = await this.timeSkipped(stepper, [[0, graph.steps.length]]);
-    const { submitMs, readBackMs } = await this.wayToHost(stepper);
-    return {
-      denseMs: (dense.ms * scale) / nLayers,
-      expertsMs: (experts.ms * scale) / nLayers,
-      routerMs: (router.ms * scale) / nLayers,
-      outsideMs: outside.ms * scale,
-      skippedMs: skipped / nLayers,
-      submitMs,
-      readBackMs,
-      uploadMs: withUploads.uploadMs || (await this.time(stepper, [[0, cuts.end]], 8)).uploadMs,
-      uploadQueueMs: await this.uploadQueueMs(submitMs + (await this.doneMs())),
-      routesFromInput: routesFromInput(stepper.model.plan),
+    const scale = Math.max(middle('whole'), middle('loaded')) / (dense + experts + router + outside);
+    const costs = {
+      denseMs: (dense * scale) / nLayers,
+      expertsMs: (experts * scale) / nLayers,
+      routerMs: (router * scale) / nLayers,
+      outsideMs: outside * scale,
+      skippedMs: middle('skipped') / nLayers,
+      submitMs: middle('way', 'besidesMs'),
+      readBackMs: middle('way'),
+      uploadMs: middle('loaded', 'besidesMs'),
+      uploadQueueMs: middle('queue'),
+      routesFromInput: routesFromInput(this.stepper.model.plan),
     };
+    for (const part of PARTS) this.samples[part].length = 0;
+    return costs;
   }
 
   destroy(): void {
     this.readback.destroy();
   }
 
-  /** Of one copy of `ranges`, and of one of `nUploads` experts that come in meanwhile, for each copy. */
-  private async time(stepper: Stepper, ranges: Ranges, nUploads: number): Promise<{ ms: number; uploadMs: number }> {
+  private measure(part: (typeof PARTS)[number]): Promise<Sample> {
+    const { cuts, graph } = this.stepper.program;
+    const whole: Ranges = [[0, cuts.end]];
+    switch (part) {
+      case 'whole':
+        return this.time(whole);
+      case 'loaded':
+        return this.timeLoaded(whole);
+      case 'skipped':
+        return this.timeSkipped([[0, graph.steps.length]]);
+      case 'way':
+        return this.wayToHost();
+      case 'queue':
+        return this.uploadQueue();
+      default:
+        return this.time(partsOf(this.stepper)[part]);
+    }
+  }
+
+  /** Of one copy of `ranges`, while `beside` is done. */
+  private async time(ranges: Ranges, beside: () => Promise<void> = async () => undefined): Promise<Sample> {
+    const { graph } = this.stepper.program;
     const encoder = this.device.gpu.createCommandEncoder();
     const pass = encoder.beginComputePass();
     for (let copy = 0; copy < COPIES; copy++) {
-      for (const [from, to] of ranges) stepper.program.graph.encodePart(pass, from, to);
+      for (const [from, to] of ranges) graph.encodePart(pass, from, to);
     }
     pass.end();
     const commands = encoder.finish();
     const startMs = performance.now();
     this.device.submit(commands);
     const done = this.device.gpu.queue.onSubmittedWorkDone();
-    const n = Math.round(nUploads * COPIES);
-    const uploadMs = await this.upload(n);
+    await beside();
     await done;
-    return { ms: (performance.now() - startMs) / COPIES, uploadMs: n > 0 ? uploadMs / n : 0 };
+    return { ms: (performance.now() - startMs) / COPIES, besidesMs: 0 };
+  }
+
+  /** The same while as many experts come in as each copy would bring; and one of them. */
+  private async timeLoaded(ranges: Ranges): Promise<Sample> {
+    const n = Math.round(this.nUploads * COPIES);
+    let uploadsMs = n > 0 ? 0 : await this.upload(LEAST_UPLOADS);
+    const { ms } = await this.time(ranges, async () => {
+      if (n > 0) uploadsMs = await this.upload(n);
+    });
+    return { ms, besidesMs: uploadsMs / (n || LEAST_UPLOADS) };
   }
 
   /** The same when every kernel falls through. */
-  private async timeSkipped(stepper: Stepper, ranges: Ranges): Promise<number> {
-    const { fault } = stepper.engine.steps.s;
+  private async timeSkipped(ranges: Ranges): Promise<Sample> {
+    const { fault } = this.stepper.engine.steps.s;
     const set = (flag: number) => this.device.write(fault.buffer, 0, new Uint8Array(Uint32Array.of(flag).buffer));
     set(0);
-    const { ms } = await this.time(stepper, ranges, 0);
+    const sample = await this.time(ranges);
     set(NO_FAULT);
-    return ms;
+    return sample;
   }
 
   /** Brings in experts that are absent, one after the other; how long the host took. */
@@ -108,9 +162,10 @@ export class CostMeter {
   }
 
   /** What an upload takes of the queue's own time: a submission behind many does not end before they are copied. */
-  private async uploadQueueMs(idleMs: number): Promise<number> {
+  private async uploadQueue(): Promise<Sample> {
+    const idleMs = await this.doneMs();
     await this.upload(N_UPLOADS);
-    return Math.max(0, (await this.doneMs()) - idleMs) / N_UPLOADS;
+    return { ms: Math.max(0, (await this.doneMs()) - idleMs) / N_UPLOADS, besidesMs: 0 };
   }
 
   private async doneMs(): Promise<number> {
@@ -120,28 +175,32 @@ export class CostMeter {
     return performance.now() - startMs;
   }
 
-  /** What the host takes to encode and submit a layer; and an idle device's way back, from a submit to a few bytes. */
-  private async wayToHost({ program: { graph, cuts } }: Stepper): Promise<{ submitMs: number; readBackMs: number }> {
+  /**
+   * The way from a submission's last dispatch to its bytes on the host: what a token takes longer layer by layer, each read
+   * back before the next is encoded, than in one submission. An idle device's would say too little: it has nothing to
+   * finish, and its threads are awake. Besides: the host's time to encode and submit a layer.
+   */
+  private async wayToHost(): Promise<Sample> {
+    const { layers, end } = this.stepper.program.cuts;
+    const cuts = [0, ...layers.map(({ routed }) => routed), end];
     const submits: number[] = [];
-    const [first, second] = cuts.layers;
-    const reads: number[] = [];
-    for (let i = 0; i < N_READ_BACKS; i++) {
+    const run = async (from: number, to: number) => {
       const startMs = performance.now();
-      const layer = this.device.gpu.createCommandEncoder();
-      const pass = layer.beginComputePass();
-      graph.encodePart(pass, first!.routed, second!.routed);
-      pass.end();
-      this.device.submit(layer.finish());
-      submits.push(performance.now() - startMs);
-      await this.device.gpu.queue.onSubmittedWorkDone();
       const encoder = this.device.gpu.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      this.stepper.program.graph.encodePart(pass, from, to);
+      pass.end();
       const pending = this.readback.copy(encoder, this.uploads.slots.pageTable.buffer, 0, 16);
       this.device.submit(encoder.finish());
-      const submittedMs = performance.now();
+      submits.push(performance.now() - startMs);
       await pending.wait();
-      reads.push(performance.now() - submittedMs);
-    }
-    return { submitMs: median(submits), readBackMs: median(reads) };
+      return performance.now() - startMs;
+    };
+    const atOnceMs = await run(0, end);
+    submits.length = 0;
+    let byLayerMs = 0;
+    for (const [i, to] of cuts.slice(1).entries()) byLayerMs += await run(cuts[i]!, to);
+    return { ms: Math.max(0, byLayerMs - atOnceMs) / layers.length, besidesMs: median(submits) };
   }
 }
 

@@ -96,11 +96,11 @@ function buffersOf(part: object): GPUBuffer[] {
   });
 }
 
-/** Lets a model's cache live through a trace's first tokens, without the GPU's own work. */
-export async function liveThrough({ experts }: PlacedModel, trace: Trace, nTokens: number): Promise<void> {
+/** Lets a model's cache live through a trace's tokens from one to before another, without the GPU's own work. */
+export async function liveThrough({ experts }: PlacedModel, trace: Trace, from: number, to: number): Promise<void> {
   const { nLayers, nExpertsUsed, ids } = trace;
   const cache = experts!;
-  for (let token = 0; token < nTokens; token++) {
+  for (let token = from; token < to; token++) {
     for (let layer = 0; layer < nLayers; layer++) {
       const at = (token * nLayers + layer) * nExpertsUsed;
       const keys = Array.from(ids.subarray(at, at + nExpertsUsed), (expert) => cache.keyOf(layer, expert));

@@ -1,7 +1,13 @@
 /** Schedules beside each other on one model, one routing and one share, and beside what the closed form says of them. */
-import { lruPerLayer, stallMs, type Trace } from '../packages/floe/src/experts/index.ts';
+import {
+  type ExpertCache,
+  type ExpertCounts,
+  lruPerLayer,
+  stallMs,
+  type Trace,
+} from '../packages/floe/src/experts/index.ts';
 import type { Device } from '../packages/floe/src/gpu/index.ts';
-import { CostMeter, median, type StepCosts } from './pagingCosts.ts';
+import { CostMeter, median, N_PARTS, type StepCosts } from './pagingCosts.ts';
 import type { DeclaredLatency } from './pagingLatency.ts';
 import { liveThrough, type ModelFile, place, type Share, unplace } from './pagingModel.ts';
 import { Replay } from './pagingReplay.ts';
@@ -40,8 +46,14 @@ export type VariantName = 'all-resident' | 'A' | 'B' | 'C' | 'CP';
 /** Tokens a cache lives through before the first that is timed: by a trace without the GPU's work, else decoded. */
 const WARM_TRACE = 200;
 const WARM_TEXT = 64;
-/** How often a replayed guess is right: what a next layer's router on today's residual stream gives in published models. */
+/** Of a trace, from the first token of a run to the first of the next: what is timed is from all over it. */
+export const TRACE_STRIDE = 100;
+/** Tokens of a trace that so many runs reach. */
+export const tracedTokens = (nRuns: number) => WARM_TRACE + (nRuns + 1) * TRACE_STRIDE;
+/** How often a replayed guess is right: what the next layer's router on today's residual stream gives in published models, */
 const RECALL = 0.74;
+/** and some layers later, of which little is published. */
+const RECALL_FARTHER = 0.56;
 
 interface Variant {
   readonly name: VariantName;
@@ -62,35 +74,28 @@ interface Run {
   >;
 }
 
-/** Runs the variants in turns: run 0 is not counted. */
+/**
+ * Runs the variants token by token in turns, with a part of the costs measured behind each, so that all meet a machine that
+ * others share as it is at that moment. Run 0 is not counted.
+ */
 export async function measureRows(device: Device, latency: DeclaredLatency, one: RowCase): Promise<MeasuredVariant[]> {
-  const { file, routing, nRuns, nTokens, declaredMs } = one;
+  const { file, routing, nRuns, declaredMs } = one;
   const trace = 'trace' in routing ? routing.trace : null;
-  const replay = trace ? new Replay(device, trace, RECALL) : undefined;
+  const replay = trace ? new Replay(device, trace, declaredMs > 0 ? RECALL_FARTHER : RECALL) : undefined;
   latency.ms = 0;
   const uploads = await place(device, file, { share: 1 / 16 });
-  const meter = new CostMeter(device, uploads.experts!);
   const variants = await makeVariants(device, one, replay);
   latency.ms = declaredMs;
   for (const { stepper } of variants) await stepper.calibrate();
   const complete = await makeComplete(device, variants, replay, one);
-  let nLoads = 0;
-  for (let run = 0; run <= nRuns; run++) {
-    const costs = {
-      plain: await meter.measure(complete.plain, nLoads),
-      guessing: await meter.measure(complete.guessing, nLoads),
-    };
-    // Each goes first as often as another.
-    for (let i = 0; i < variants.length; i++) {
-      const variant = variants[(i + run) % variants.length]!;
-      const result = await runOnce(variant, one, run * nTokens, variant.name === 'CP' ? costs.guessing : costs.plain);
-      if (run > 0) variant.runs.push(result);
-      if (variant.name === 'C') nLoads = result.counts.loads;
-    }
-  }
+  const meters = {
+    plain: new CostMeter(device, uploads.experts!, complete.plain),
+    guessing: new CostMeter(device, uploads.experts!, complete.guessing),
+  };
+  for (let run = 0; run <= nRuns; run++) await runAll(variants, meters, one, run);
   device.throwIfFailed();
   latency.ms = 0;
-  meter.destroy();
+  for (const meter of Object.values(meters)) meter.destroy();
   replay?.destroy();
   for (const stepper of Object.values(complete)) await stepper.destroy();
   for (const { stepper } of variants) {
@@ -99,6 +104,31 @@ export async function measureRows(device: Device, latency: DeclaredLatency, one:
   }
   unplace(device, uploads);
   return variants.map((variant) => summary(variant, one));
+}
+
+type Meters = Readonly<Record<'plain' | 'guessing', CostMeter>>;
+
+async function runAll(variants: readonly Variant[], meters: Meters, one: RowCase, run: number): Promise<void> {
+  const { routing, nTokens } = one;
+  const tallies = variants.map((variant) => new Tally(variant, one));
+  for (let token = 0; token < nTokens; token++) {
+    // Each follows each other as often as not.
+    for (const tally of token % 2 === 0 ? tallies : tallies.toReversed()) await tally.step(run, token);
+    for (let done = token * N_PARTS; done < (token + 1) * N_PARTS; done += nTokens) {
+      for (const meter of Object.values(meters)) await meter.sample();
+    }
+  }
+  const costs = { plain: meters.plain.take(), guessing: meters.guessing.take() };
+  for (const tally of tallies) {
+    const { variant } = tally;
+    const result = tally.end(variant.name === 'CP' ? costs.guessing : costs.plain);
+    if (run > 0) variant.runs.push(result);
+    if (variant.name === 'C') meters.plain.nUploads = result.counts.loads;
+    if (variant.name === 'CP') meters.guessing.nUploads = result.counts.loads;
+    const next = WARM_TRACE + run * TRACE_STRIDE + nTokens;
+    if ('trace' in routing)
+      await liveThrough(variant.stepper.model, routing.trace, next, WARM_TRACE + (run + 1) * TRACE_STRIDE);
+  }
 }
 
 async function makeVariants(
@@ -119,7 +149,7 @@ async function makeVariants(
   for (const { name, share, options, ...rest } of choices) {
     const model = await place(device, file, { share, ...rest });
     const stepper = await Stepper.make(device, model, { ...options, replay });
-    if ('trace' in routing) await liveThrough(model, routing.trace, WARM_TRACE);
+    if ('trace' in routing) await liveThrough(model, routing.trace, 0, WARM_TRACE);
     else for (const id of routing.ids.slice(0, WARM_TEXT)) await stepper.step('paged', { id });
     variants.push({ name, stepper, share, runs: [] });
   }
@@ -150,47 +180,67 @@ async function makeComplete(
   return { plain, guessing };
 }
 
-async function runOnce({ name, stepper }: Variant, one: RowCase, first: number, costs: StepCosts): Promise<Run> {
-  const { routing, nTokens } = one;
-  const cache = stepper.model.experts!;
-  const complete = name === 'all-resident';
-  const { runAhead } = stepper.engine.schedule.choose(complete);
-  const before = { ...cache.counts };
-  const missesBefore = () => cache.counts.layers.map(({ misses }) => misses);
-  const misses: number[][] = [];
-  let ms = 0;
-  for (let token = first; token < first + nTokens; token++) {
-    const had = missesBefore();
-    const startMs = performance.now();
-    const what = 'trace' in routing ? { token: WARM_TRACE + token } : { id: routing.ids[WARM_TEXT + token] };
-    await stepper.step(complete ? 'whole' : 'paged', what);
-    ms += performance.now() - startMs;
-    misses.push(missesBefore().map((n, layer) => n - had[layer]!));
+/** What one run of one variant adds up to. */
+class Tally {
+  private ms = 0;
+  private readonly misses: number[][] = [];
+  private readonly before: ExpertCounts;
+  private readonly cache: ExpertCache;
+  private readonly runAhead: number;
+
+  constructor(
+    readonly variant: Variant,
+    private readonly one: RowCase,
+  ) {
+    const { stepper, name } = variant;
+    this.cache = stepper.model.experts!;
+    this.before = { ...this.cache.counts };
+    this.runAhead = stepper.engine.schedule.choose(name === 'all-resident').runAhead;
   }
-  const { counts } = cache;
-  const since = (
-    count: 'hits' | 'misses' | 'faultedLayers' | 'loads' | 'usefulGuesses' | 'guesses' | 'stallMs' | 'blockingWaits',
-  ) => (counts[count] - before[count]) / nTokens;
-  const layers = stepper.model.plan.shape.nLayers;
-  const busyMs = layers * (costs.denseMs + costs.expertsMs + costs.routerMs) + costs.outsideMs;
-  const schedule = name === 'A' ? ('sync' as const) : runAhead;
-  const stalls = misses.map((ofToken) => stallMs(costs, schedule, ofToken));
-  const guessesMs = since('guesses') * costs.uploadQueueMs;
-  return {
-    ms: ms / nTokens,
-    predictedMs: busyMs + stalls.reduce((sum, stall) => sum + stall, 0) / nTokens + guessesMs,
-    runAhead,
-    costs,
-    counts: {
-      hits: since('hits'),
-      misses: since('misses'),
-      faultedLayers: since('faultedLayers'),
-      loads: since('loads'),
-      useful: since('usefulGuesses'),
-      stallMs: since('stallMs'),
-      waits: since('blockingWaits'),
-    },
-  };
+
+  async step(run: number, token: number): Promise<void> {
+    const { name, stepper } = this.variant;
+    const { routing, nTokens } = this.one;
+    const missesNow = () => this.cache.counts.layers.map(({ misses }) => misses);
+    const had = missesNow();
+    const startMs = performance.now();
+    const what =
+      'trace' in routing
+        ? { token: WARM_TRACE + run * TRACE_STRIDE + token }
+        : { id: routing.ids[WARM_TEXT + run * nTokens + token] };
+    await stepper.step(name === 'all-resident' ? 'whole' : 'paged', what);
+    this.ms += performance.now() - startMs;
+    this.misses.push(missesNow().map((n, layer) => n - had[layer]!));
+  }
+
+  end(costs: StepCosts): Run {
+    const { runAhead } = this;
+    const { nTokens } = this.one;
+    const since = (
+      count: 'hits' | 'misses' | 'faultedLayers' | 'loads' | 'usefulGuesses' | 'guesses' | 'stallMs' | 'blockingWaits',
+    ) => (this.cache.counts[count] - this.before[count]) / nTokens;
+    const layers = this.variant.stepper.model.plan.shape.nLayers;
+    const busyMs = layers * (costs.denseMs + costs.expertsMs + costs.routerMs) + costs.outsideMs;
+    const { name } = this.variant;
+    const schedule = name === 'A' ? 'sync' : name === 'B' || name === 'all-resident' ? 'whole' : runAhead;
+    const stalls = this.misses.map((ofToken) => stallMs(costs, schedule, ofToken));
+    const guessesMs = since('guesses') * costs.uploadQueueMs;
+    return {
+      ms: this.ms / nTokens,
+      predictedMs: busyMs + stalls.reduce((sum, stall) => sum + stall, 0) / nTokens + guessesMs,
+      runAhead,
+      costs,
+      counts: {
+        hits: since('hits'),
+        misses: since('misses'),
+        faultedLayers: since('faultedLayers'),
+        loads: since('loads'),
+        useful: since('usefulGuesses'),
+        stallMs: since('stallMs'),
+        waits: since('blockingWaits'),
+      },
+    };
+  }
 }
 
 function summary({ name, runs }: Variant, { file, routingName, share, declaredMs }: RowCase): MeasuredVariant {

@@ -46,6 +46,10 @@ describe('stallMs', () => {
     expect(stallMs(arctic, 4, noMiss)).toBe(9);
     expect(stallMs(arctic, 4, misses)).toBeCloseTo(9 + (3 * 0.1 + 9 + 10) + (0.1 + 9 + 5) + 3 * 0.5, 9);
   });
+  it('whole: nor what is encoded before anything runs', () => {
+    expect(stallMs(arctic, 'whole', noMiss)).toBe(8 + 4);
+    expect(stallMs(arctic, 'whole', misses)).toBeCloseTo(12 + (3 * 1.1 + 8 + 10) + (1.1 + 8 + 5) + 3 * 0.5, 9);
+  });
 });
 
 describe('leastRunAhead', () => {

@@ -16,7 +16,7 @@ export interface LayerCosts {
   readonly skippedMs: number;
   /** From the end of a submission to its bytes on the host (L). */
   readonly readBackMs: number;
-  /** From a submit to its start (s). */
+  /** Of encoding and submitting a layer, before which it can't start (s). */
   readonly submitMs: number;
   /** Of bringing one expert from memory to the GPU: what runs beside the GPU's work (uc), */
   readonly uploadMs: number;
@@ -27,10 +27,10 @@ export interface LayerCosts {
 }
 
 /**
- * `'sync'`: each layer waits for its own route. Else how many layers are submitted ahead of the last known route: 0 is
- * router first, with the dense work behind it; nLayers or more is one submission a token, which falls through at a fault.
+ * `'sync'`: each layer waits for its own route. `'whole'`: one submission a token, which falls through at a fault. Else how
+ * many layers are submitted, one by one, ahead of the last known route: 0 is router first, with the dense work behind it.
  */
-export type Schedule = 'sync' | number;
+export type Schedule = 'sync' | 'whole' | number;
 
 /** The least run-ahead that hides the way to the host and back behind the GPU's own work. */
 export function leastRunAhead(costs: LayerCosts): number {
@@ -48,12 +48,14 @@ export function stallMs(costs: LayerCosts, schedule: Schedule, nMisses: ArrayLik
   const waitMs = costs.readBackMs + costs.submitMs;
   const { uploadMs, uploadQueueMs, skippedMs } = costs;
   const nLayers = nMisses.length;
-  // For the token's own id.
-  let sum = waitMs;
+  // For the token's own id; and nothing runs before the first submission is encoded.
+  let sum = schedule === 'whole' ? costs.readBackMs + nLayers * costs.submitMs : waitMs;
   for (let layer = 0; layer < nLayers; layer++) {
     const copyMs = nMisses[layer]! * uploadMs;
     sum += nMisses[layer]! * uploadQueueMs;
     if (schedule === 'sync') sum += waitMs + copyMs;
+    else if (schedule === 'whole')
+      sum += nMisses[layer]! > 0 ? (nLayers - layer) * (skippedMs + costs.submitMs) + costs.readBackMs + copyMs : 0;
     else if (nMisses[layer] === 0) sum += unhiddenMs(costs, schedule);
     else if (schedule >= nLayers) sum += (nLayers - layer) * skippedMs + waitMs + copyMs;
     else sum += Math.max(schedule * skippedMs, waitMs + copyMs - hiddenMs(costs));

@@ -153,10 +153,10 @@ export class Step {
     counts.layers[layer]!.stallMs += stallMs;
     // Behind everything that fell through, and before what is submitted next.
     device.clearFault();
-    if (this.at < cut.experts) this.sendRest(layer);
     if (left.includes(true)) this.placeWithout(layer, routed, left);
     else this.again = [[cut.route, cut.route + 1]];
-    this.at = cut.experts;
+    // Layers ahead fell through.
+    this.at = Math.min(this.at, cut.experts);
     this.nRouted = layer + 1;
     this.nKnown = layer + 1;
   }
