@@ -112,7 +112,16 @@ describe('what comes late', () => {
     expect((await model.memory()).storedBytes).toBe(heard.at(-1)!.totalBytes);
     await model.unload();
     const offline = { ...host, fetch: () => Promise.reject(new TypeError('fetch failed')) };
-    await using again = await loadInThread(offline, server.url, { contextLength: 128 });
-    expect(again.info.loadedFrom).toBe('store');
+    {
+      await using again = await loadInThread(offline, server.url, { contextLength: 128 });
+      expect(again.info.loadedFrom).toBe('store');
+    }
+    // From what is stored alone, with few slots, the bits of all resident.
+    const { ids, logprobs } = await answers(freshHost(), { download: 'first' });
+    const paged = await answers(offline, { budget: { gpuBytes: '25%', memoryBytes: 0 } });
+    expect([paged.ids, paged.again]).toEqual([ids, ids]);
+    expect(paged.logprobs).toEqual(logprobs);
+    const { fromStorage, fromNetwork, evictions } = paged.counts;
+    expect([fromStorage > 0, evictions > 0, fromNetwork]).toEqual([true, true, 0]);
   });
 });
