@@ -2,6 +2,7 @@
 import { orAborted } from '../errors/index.ts';
 import type { Conversation, Engine } from '../generate/index.ts';
 import { KV_BLOCK } from '../kernels/index.ts';
+import type { KvPool } from '../kv/index.ts';
 import { TurnQueue } from './queue.ts';
 import type { SavedBlocks } from './savedConversations.ts';
 import type { Spilled } from './spilled.ts';
@@ -25,6 +26,11 @@ export interface Wanted {
   readonly signal: AbortSignal;
 }
 
+/** What of an engine decides who has room. */
+export interface Room extends Pick<Engine, 'hasFreeRow' | 'open'> {
+  readonly kv: Pick<KvPool, 'blocks' | 'geometry'>;
+}
+
 /** Conversations that answer now, and those that may be gone on with, while there is room for both. */
 export class Conversations {
   /** The one used last is at the end. */
@@ -36,9 +42,9 @@ export class Conversations {
   private changed = () => {};
 
   constructor(
-    private readonly engine: Engine,
+    private readonly engine: Room,
     /** Where those go that make room. */
-    private readonly spilled: Spilled,
+    private readonly spilled: Pick<Spilled, 'keep' | 'bring' | 'forget'>,
   ) {}
 
   /**
