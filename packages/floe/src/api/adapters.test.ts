@@ -118,6 +118,28 @@ describe('model.adapters', () => {
     expect(again.ids).toEqual(plain.ids);
   });
 
+  it('goes on with what was saved under it, and computes again what was under another of its name and sizes', async () => {
+    const request = { prompt: 'a b c d '.repeat(12), temperature: 0, max_tokens: 6, save: 'adapted' } as const;
+    const resumed = async () => {
+      let cached = -1;
+      for await (const { usage } of model.conversations.resume('adapted')) cached = usage?.cachedTokens ?? cached;
+      return cached;
+    };
+    const added = await model.adapters.add(adapter);
+    await model.completions.create(request);
+    await added.remove();
+    const twin = randomAdapter(options, { seed: 5, rank: 4, alpha: 8 }) as Uint8Array<ArrayBuffer>;
+    const other = await model.adapters.add(new File([twin], 'adapter.gguf'));
+    expect(await resumed()).toBe(0);
+    await other.remove();
+    const before = await model.adapters.add(adapter);
+    await model.completions.create(request);
+    await before.remove();
+    const again = await model.adapters.add(adapter);
+    expect(await resumed()).toBeGreaterThan(32);
+    await again.remove();
+  });
+
   it.each([
     {
       what: 'an adapter of another model',

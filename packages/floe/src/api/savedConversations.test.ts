@@ -1,13 +1,17 @@
 /** Conversations that outlive the page: cut off in the middle, damaged, another model's. */
 
+import { logSoftmax, worst } from '@floe/testkit/expectNear';
 import { testGpu } from '@floe/testkit/nodeGpu';
 import { randomModel } from '@floe/testkit/randomModel';
 import 'fake-indexeddb/auto';
 import { IDBFactory } from 'fake-indexeddb';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
+import { readBuffer } from '../gpu/index.ts';
 import type { Host } from '../host/index.ts';
 import { nodeHost } from '../host/node.ts';
+import { fakeLocks } from '../store/host.testing.ts';
 import { loadInThread, type ThreadOptions } from './load.ts';
+import type { LocalModel } from './model.ts';
 import type { ChatCompletionChunk, Model } from './types.ts';
 
 const small = { nLayers: 2, modelDim: 64, nHeads: 4, nKvHeads: 2, ffDim: 96, nVocab: 320 } as const;
@@ -21,12 +25,14 @@ const greedy = { prompt: PROMPT, temperature: 0, max_tokens: N } as const;
 const loaded: Model[] = [];
 afterAll(() => Promise.all(loaded.map((model) => model.unload())));
 
+const locks = fakeLocks();
+
 /** A page's visit: what it stores outlives it in `indexedDB`. */
 async function visit(
   indexedDB: IDBFactory,
   { bytes = bytesOf(1), ...options }: ThreadOptions & { bytes?: Uint8Array } = {},
 ) {
-  const host: Host = { ...nodeHost(testGpu()), indexedDB };
+  const host: Host = { ...nodeHost(testGpu()), indexedDB, locks };
   const model = await loadInThread(host, new Blob([bytes as Uint8Array<ArrayBuffer>]), options);
   loaded.push(model);
   return model;
@@ -73,6 +79,40 @@ async function change(indexedDB: IDBFactory, store: string, how: (value: never) 
     tx.oncomplete = resolve;
   });
   db.close();
+}
+
+const flipABit = (bytes: Uint8Array) => {
+  bytes[bytes.length >> 1]! ^= 1;
+  return bytes;
+};
+
+/** Ids that follow what is said, whatever the model would say. */
+const PROBE = [41, 7, 180, 99];
+
+/**
+ * Log-probabilities [ids, nVocab] behind the last of these ids and each of the probe, by steps that see the keys and values
+ * which the model has of the ids before; none of those is computed again. `change` is made to their bytes.
+ */
+async function probe(model: Model, ids: readonly number[], change = (bytes: Uint8Array) => bytes) {
+  const { answers, parts } = model as unknown as { answers: LocalModel['answers']; parts: LocalModel['parts'] };
+  const { engine, device, info } = parts;
+  const signal = new AbortController().signal;
+  const { conversation, release } = await answers.conversations.take({ shared: ids, nTokens: ids.length + 8, signal });
+  const nComputed = conversation.reuse(ids);
+  const held = conversation.seat.sequence.heldBlocks();
+  const bytes = await engine.kv.read(held.map(({ block }) => block));
+  const blocks = new Map(held.map(({ position }, i) => [position, change(bytes[i]!)]));
+  const copy = engine.restore(ids, ids.length - 1, blocks);
+  const rows: Float64Array[] = [];
+  for (const given of [ids.at(-1)!, ...PROBE]) {
+    await (await copy.decode({ kind: 'greedy' }, 0, signal, given)).wait();
+    const logits = await readBuffer(device, engine.steps.s.logits.buffer, 0, info.nVocab * 4);
+    rows.push(logSoftmax(new Float32Array(logits)));
+  }
+  copy.close();
+  release();
+  expect(nComputed).toBe(ids.length - 1);
+  return rows.flatMap((row) => [...row]);
 }
 
 const uninterrupted = (async () => (await visit(new IDBFactory())).completions.create(greedy))();
@@ -141,16 +181,60 @@ it('of two answers under one name, the one that was asked for last is saved', as
   });
 });
 
+it('in two tabs under one name, whose answers take turns: who began last is saved, whole, and the other is told', async () => {
+  const storage = new IDBFactory();
+  const tabs = [await visit(storage), await visit(storage)];
+  const prompts = [PROMPT, `${PROMPT} while`];
+  const alone = await (await visit(new IDBFactory())).completions.create({ ...greedy, prompt: prompts[1]! });
+  const streams = tabs.map((tab, i) =>
+    tab.completions.create({ ...greedy, prompt: prompts[i]!, stream: true, save: 'a' })[Symbol.asyncIterator](),
+  );
+  await streams[0]!.next();
+  await saved(tabs[0]!, 'a', 1);
+  for (let i = 0; i < 2 * N; i++) await streams[i % 2]!.next();
+  for (const stream of streams) while (!(await stream.next()).done);
+  const notices = await Promise.all(tabs.map(async (tab) => (await tab.memory()).notices.map(({ kind }) => kind)));
+  expect(notices).toEqual([['not-saved'], []]);
+  expect((await read((await visit(storage)).conversations.resume('a'))).text).toBe(alone.text);
+});
+
+it('a save that finds no room is told once, and the answer goes on; the next one that finds some is saved', async () => {
+  const storage = new IDBFactory();
+  const model = await visit(storage);
+  const { put } = IDBObjectStore.prototype;
+  const full = vi.spyOn(IDBObjectStore.prototype, 'put').mockImplementation(function (this: IDBObjectStore, ...args) {
+    if (this.name === 'blocks') throw new DOMException('full', 'QuotaExceededError');
+    return put.apply(this, args);
+  });
+  const { text } = await model.completions.create({ ...greedy, save: 'a' });
+  expect(full.mock.calls.length).toBeGreaterThan(1);
+  full.mockRestore();
+  expect(text).toBe((await uninterrupted).text);
+  const told = (await model.memory()).notices.filter(({ kind }) => kind === 'not-saved');
+  expect(told).toHaveLength(1);
+  expect(told[0]!.message).toMatch(/^a could not be saved: This origin's storage is full/);
+  expect(await model.conversations.list()).toEqual([]);
+  await model.completions.create({ ...greedy, save: 'a' });
+  expect((await read((await visit(storage)).conversations.resume('a'))).text).toBe(text);
+});
+
+it('what the cache still has is not read from storage', async () => {
+  const model = await visit(new IDBFactory());
+  await model.completions.create({ ...greedy, max_tokens: 40, save: 'a' });
+  const get = vi.spyOn(IDBObjectStore.prototype, 'get');
+  const { usage } = await read(model.conversations.resume('a'));
+  expect(get.mock.contexts.filter((store) => (store as IDBObjectStore).name === 'blocks')).toEqual([]);
+  get.mockRestore();
+  expect(usage).toMatchObject({ cachedTokens: usage!.prompt_tokens, completion_tokens: 40 });
+});
+
 describe('what was saved and is', () => {
   it('damaged is refused; computed again, it goes on all the same, and says how far that is', async () => {
     const storage = new IDBFactory();
     const first = await visit(storage);
     await read(first.completions.create({ ...greedy, stream: true, save: 'a' }), 50);
     await saved(first, 'a', 33);
-    await change(storage, 'blocks', (bytes: Uint8Array) => {
-      bytes[bytes.length >> 1]! ^= 1;
-      return bytes;
-    });
+    await change(storage, 'blocks', flipABit);
     const model = await visit(storage);
     await expect(read(model.conversations.resume('a'))).rejects.toMatchObject({ code: 'context/damaged' });
     const heard: number[] = [];
@@ -159,6 +243,25 @@ describe('what was saved and is', () => {
     expect(text).toBe((await uninterrupted).text);
     expect(heard.length).toBeGreaterThan(0);
     expect((await model.memory()).notices.map(({ kind }) => kind)).toContain('rebuilt');
+  });
+
+  it('damaged, and computed again, has the log-probabilities it had within 2e-3', async () => {
+    const storage = new IDBFactory();
+    const first = await visit(storage);
+    const { ids } = await first.completions.create(greedy);
+    const all = [...(await first.tokenize(PROMPT, { special: true, addSpecial: true })), ...ids];
+    const expected = await probe(first, all);
+    await read(first.completions.create({ ...greedy, stream: true, save: 'a' }), 50);
+    await saved(first, 'a', 33);
+    await change(storage, 'blocks', flipABit);
+    const model = await visit(storage);
+    await expect(read(model.conversations.resume('a'))).rejects.toMatchObject({ code: 'context/damaged' });
+    await read(model.conversations.resume('a', { rebuild: true }));
+    const found = await probe(model, all);
+    expect(worst(found, expected).difference).toBeLessThan(2e-3);
+    // Control: keys and values of which a block is not what it was.
+    const damaged = await probe(model, all, (bytes) => bytes.fill(0));
+    expect(worst(damaged, expected).difference).toBeGreaterThan(2e-2);
   });
 
   it('damaged in its ids is refused for good', async () => {
