@@ -12,7 +12,7 @@ import { nodeGpu } from './nodeGpu.ts';
 import { checksOf } from './pagingChecks.ts';
 import { identity } from './pagingIdentity.ts';
 import { declareLatency } from './pagingLatency.ts';
-import { arcticShaped, type ModelFile, modelAt } from './pagingModel.ts';
+import { arcticShaped, type ModelFile, mixtralShaped, modelAt } from './pagingModel.ts';
 import { chatIds, record } from './pagingRecord.ts';
 import { pagedPath } from './pagingResident.ts';
 import { type MeasuredVariant, measureRows, type RowCase, tracedTokens } from './pagingRows.ts';
@@ -63,7 +63,7 @@ async function bench(): Promise<void> {
   const files = mini ? [shaped, mini] : [shaped];
   say('identity');
   const identities = [];
-  for (const file of files) identities.push(...(await identity(device, file)));
+  for (const file of [...files, await mixtralShaped()]) identities.push(...(await identity(device, file)));
   say('all resident, by the paged path');
   const resident = [];
   for (const file of files) resident.push(await pagedPath(device, file, nRuns, nTokens));

@@ -1,5 +1,6 @@
 /** Models to page: their records packed once and kept, and placed with as many slots as a share of the experts. */
 import { readFileSync } from 'node:fs';
+import { randomModel } from '@floe/testkit/randomModel';
 import { virtualModel } from '@floe/testkit/virtualModel';
 import type { CachePolicy, PoolSize, Trace } from '../packages/floe/src/experts/index.ts';
 import { type Gguf, readGguf } from '../packages/floe/src/gguf/index.ts';
@@ -34,8 +35,18 @@ export function arcticShaped(): Promise<ModelFile> {
   return modelFile('arctic-shaped 12x128', model.sizeBytes, async (offset, length) => model.bytesAt(offset, length));
 }
 
+/** Mixtral's: eight experts a layer, and a router behind attention. */
+export function mixtralShaped(): Promise<ModelFile> {
+  const shape = { nLayers: 6, modelDim: 256, nHeads: 8, nKvHeads: 2, expertDim: 192, nExperts: 8, nExpertsUsed: 2 };
+  const bytes = randomModel({ architecture: 'llama', ...shape, nVocab: 512, type: 'Q4_0', seed: 8 });
+  return fileOf('mixtral-shaped 6x8', bytes);
+}
+
 export function modelAt(name: string, path: string): Promise<ModelFile> {
-  const bytes = readFileSync(path);
+  return fileOf(name, readFileSync(path));
+}
+
+function fileOf(name: string, bytes: Uint8Array): Promise<ModelFile> {
   return modelFile(name, bytes.length, async (offset, length) => bytes.subarray(offset, offset + length));
 }
 

@@ -70,7 +70,10 @@ interface Run {
   readonly costs: StepCosts;
   /** Of the run, per token. */
   readonly counts: Readonly<
-    Record<'hits' | 'misses' | 'faultedLayers' | 'loads' | 'useful' | 'stallMs' | 'waits', number>
+    Record<
+      'hits' | 'misses' | 'faultedLayers' | 'loads' | 'useful' | 'foreseen' | 'foreseeable' | 'stallMs' | 'waits',
+      number
+    >
   >;
 }
 
@@ -216,9 +219,8 @@ class Tally {
   end(costs: StepCosts): Run {
     const { runAhead } = this;
     const { nTokens } = this.one;
-    const since = (
-      count: 'hits' | 'misses' | 'faultedLayers' | 'loads' | 'usefulGuesses' | 'guesses' | 'stallMs' | 'blockingWaits',
-    ) => (this.cache.counts[count] - this.before[count]) / nTokens;
+    const since = (count: Exclude<keyof ExpertCounts, 'layers'>) =>
+      (this.cache.counts[count] - this.before[count]) / nTokens;
     const layers = this.variant.stepper.model.plan.shape.nLayers;
     const busyMs = layers * (costs.denseMs + costs.expertsMs + costs.routerMs) + costs.outsideMs;
     const { name } = this.variant;
@@ -236,6 +238,8 @@ class Tally {
         faultedLayers: since('faultedLayers'),
         loads: since('loads'),
         useful: since('usefulGuesses'),
+        foreseen: since('foreseenMisses'),
+        foreseeable: since('foreseeableMisses'),
         stallMs: since('stallMs'),
         waits: since('blockingWaits'),
       },
@@ -264,6 +268,7 @@ function summary({ name, runs }: Variant, { file, routingName, share, declaredMs
   const runAhead = middle((run) => run.runAhead);
   const declared = declaredMs > 0 ? `, read-back declared ${declaredMs} ms slower` : '';
   const [hits, misses] = [mean(({ counts }) => counts.hits), mean(({ counts }) => counts.misses)];
+  const foreseeable = mean(({ counts }) => counts.foreseeable);
   const waitMs = costs.readBackMs + costs.submitMs;
   const row: Row = {
     bench: `paging: ${file.name}, ${routingName}, ${100 * share}% of experts in slots${declared}`,
@@ -276,6 +281,7 @@ function summary({ name, runs }: Variant, { file, routingName, share, declaredMs
     faulted: round(mean(({ counts }) => counts.faultedLayers)),
     loads: round(mean(({ counts }) => counts.loads)),
     usefulGuesses: round(mean(({ counts }) => counts.useful)),
+    recallOfMisses: round(foreseeable > 0 ? mean(({ counts }) => counts.foreseen) / foreseeable : 0),
     stallMs: round(mean(({ counts }) => counts.stallMs)),
     waits: round(mean(({ counts }) => counts.waits)),
     L: round(costs.readBackMs),

@@ -1,7 +1,7 @@
 /** Experts between storage, memory and GPU: does what the pager decides, and counts what it did. */
 import { InternalError, orAborted, RequestError, throwIfAborted } from '../errors/index.ts';
 import type { RecordPlan } from '../store/index.ts';
-import { type ExpertCounts, newCounts } from './counts.ts';
+import { type ExpertCounts, type LayerCounts, newCounts } from './counts.ts';
 import { MemoryTier } from './memory.ts';
 import { type Claim, Pager } from './pager.ts';
 import { type CachePolicy, type DecayedCounts, decayedCounts } from './policy.ts';
@@ -97,12 +97,9 @@ export class ExpertCache {
 
   /** Notes that `n` tokens were routed to an expert which had a slot, or had none; whether it had one by a guess only. */
   routed(layer: number, key: number, isHit: boolean, n = 1, weight = n): boolean {
-    const { counts } = this;
-    if (isHit) counts.hits += n;
-    else counts.misses += n;
-    counts.layers[layer]![isHit ? 'hits' : 'misses'] += n;
+    this.count(layer, isHit ? 'hits' : 'misses', n);
     const byGuess = isHit && this.guessed[key] === 1;
-    if (byGuess) counts.usefulGuesses++;
+    if (byGuess) this.count(layer, 'usefulGuesses');
     this.guessed[key] = 0;
     this.pager.used(key, this.token, weight);
     return byGuess;
@@ -313,8 +310,9 @@ export class ExpertCache {
   private forget({ evicted }: Claim): void {
     if (evicted === null) return;
     this.slots.forget(evicted);
-    this.counts.evictions++;
-    if (this.guessed[evicted]) this.counts.uselessGuesses++;
+    const layer = this.layerOf(evicted);
+    this.count(layer, 'evictions');
+    if (this.guessed[evicted]) this.count(layer, 'uselessGuesses');
     this.guessed[evicted] = 0;
   }
 
@@ -322,8 +320,13 @@ export class ExpertCache {
     this.slots.fill(claim.key, claim.slot, record);
     this.pager.arrived(claim);
     this.counts.loads++;
-    this.counts.movedBytes += record.byteLength;
-    this.counts.layers[this.layerOf(claim.key)]!.movedBytes += record.byteLength;
+    this.count(this.layerOf(claim.key), 'movedBytes', record.byteLength);
+  }
+
+  /** Adds to the whole and to a layer. */
+  count(layer: number, what: keyof LayerCounts, n = 1): void {
+    this.counts[what] += n;
+    this.counts.layers[layer]![what] += n;
   }
 
   /** Where an expert's bytes come from. */

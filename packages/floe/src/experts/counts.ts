@@ -1,10 +1,23 @@
+/** What paging did in one layer. */
+export interface LayerCounts {
+  hits: number;
+  misses: number;
+  evictions: number;
+  movedBytes: number;
+  /** Milliseconds in which a step waited for its experts. */
+  stallMs: number;
+  /** Those for a token's ids are no layer's. */
+  blockingWaits: number;
+  usefulGuesses: number;
+  uselessGuesses: number;
+}
+
 /** What paging did, counted: the causes of its speed. */
 export interface ExpertCounts {
   /** Routed (token, rank) pairs whose expert had a slot when they were routed, and those whose had none. */
   hits: number;
   misses: number;
-  /** The same by layer; and of each the bytes moved to slots, and the milliseconds in which a step waited for them. */
-  readonly layers: { hits: number; misses: number; movedBytes: number; stallMs: number }[];
+  readonly layers: LayerCounts[];
   /** Experts written to slots, and those that had to go for them. */
   loads: number;
   evictions: number;
@@ -18,7 +31,10 @@ export interface ExpertCounts {
   faultedLayers: number;
   /** Milliseconds in which a step waited for experts. */
   stallMs: number;
-  /** Waits during which nothing of the session was submitted behind what was waited for. */
+  /**
+   * Stretches in which the host waited and nothing of the session was submitted behind what it waited for. Waiting for
+   * routes that bring a miss, and then for the expert, is one.
+   */
   blockingWaits: number;
   /** Loads before anyone asked: used later, or evicted unused. */
   guesses: number;
@@ -38,7 +54,16 @@ export function newCounts(nLayers: number): ExpertCounts {
   return {
     hits: 0,
     misses: 0,
-    layers: Array.from({ length: nLayers }, () => ({ hits: 0, misses: 0, movedBytes: 0, stallMs: 0 })),
+    layers: Array.from({ length: nLayers }, () => ({
+      hits: 0,
+      misses: 0,
+      evictions: 0,
+      movedBytes: 0,
+      stallMs: 0,
+      blockingWaits: 0,
+      usefulGuesses: 0,
+      uselessGuesses: 0,
+    })),
     loads: 0,
     evictions: 0,
     fromMemory: 0,

@@ -1,5 +1,5 @@
 export { ExpertCache, type ExpertCacheOptions, type ExpertSize, type Residence } from './cache.ts';
-export type { ExpertCounts } from './counts.ts';
+export type { ExpertCounts, LayerCounts } from './counts.ts';
 export {
   generateTrace,
   TRACE_RECIPES,

@@ -65,6 +65,7 @@ export class Decoder {
     );
     try {
       const ids = await step.run(signal);
+      this.worth!.ended();
       for (const token of step.routes.tokens) this.onRoutes(token);
       return ids;
     } catch (error) {

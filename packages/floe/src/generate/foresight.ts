@@ -83,12 +83,22 @@ export class GuessWorth {
     // Guesses are copied from memory; without one nothing is.
     if (memory.budgetBytes < recordBytes) return false;
     if (counts.nTokens % PROBE_EVERY < PROBE_TOKENS) return true;
-    const useful = counts.usefulGuesses - this.from.useful;
-    const useless = counts.uselessGuesses - this.from.useless;
-    if (useful + useless > MOST_JUDGED)
-      this.from = { useful: counts.usefulGuesses - useful / 2, useless: counts.uselessGuesses - useless / 2 };
+    const { useful, useless } = this.judged;
     if (useful + useless < LEAST_ENDED) return true;
     const { uploadMs, latencyMs } = this.measured;
     return (useful / (useful + useless)) * (latencyMs + uploadMs) > uploadMs;
+  }
+
+  /** A token has ended: what is long ago counts half. */
+  ended(): void {
+    const { useful, useless } = this.judged;
+    if (useful + useless <= MOST_JUDGED) return;
+    const { usefulGuesses, uselessGuesses } = this.experts.counts;
+    this.from = { useful: usefulGuesses - useful / 2, useless: uselessGuesses - useless / 2 };
+  }
+
+  private get judged(): { useful: number; useless: number } {
+    const { usefulGuesses, uselessGuesses } = this.experts.counts;
+    return { useful: usefulGuesses - this.from.useful, useless: uselessGuesses - this.from.useless };
   }
 }

@@ -165,8 +165,7 @@ export class PromptRunner {
       const startMs = this.clock.now();
       const release = await hooks.aside(experts.bring(one, hooks.signal));
       const stallMs = this.clock.now() - startMs;
-      experts.counts.stallMs += stallMs;
-      experts.counts.layers[layer]!.stallMs += stallMs;
+      experts.count(layer, 'stallMs', stallMs);
       try {
         this.writeWave(waveRow(one, experts));
         await this.submitPart(graph, from, combine);

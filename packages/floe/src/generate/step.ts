@@ -90,7 +90,9 @@ export class Step {
         await this.bring(missed, signal);
         continue;
       }
-      if (isBlocking) this.context.experts.counts.blockingWaits++;
+      const { experts } = this.context;
+      if (isBlocking && read.withIds) experts.counts.blockingWaits++;
+      else if (isBlocking) experts.count(read.end - 1, 'blockingWaits');
       if (!read.withIds) continue;
       measured.timer.ended();
       this.routes.ended();
@@ -141,16 +143,13 @@ export class Step {
     // What needs no experts runs while they come.
     if (this.at < cut.experts && this.schedule.overlap) this.sendRest(layer);
     const startMs = clock.now();
-    const { counts } = experts;
-    counts.faultedLayers++;
-    counts.blockingWaits++;
+    experts.counts.faultedLayers++;
+    experts.count(layer, 'blockingWaits');
     const left = leftOut(routed, experts, this.context.dropBelow);
     // An expert that several rows want is brought once.
     const wanted = new Set(routed.filter((_, i) => !left[i]).map(({ key }) => key));
     this.release = await experts.bring([...wanted], signal);
-    const stallMs = clock.now() - startMs;
-    counts.stallMs += stallMs;
-    counts.layers[layer]!.stallMs += stallMs;
+    experts.count(layer, 'stallMs', clock.now() - startMs);
     // Behind everything that fell through, and before what is submitted next.
     device.clearFault();
     if (left.includes(true)) this.placeWithout(layer, routed, left);
