@@ -1,3 +1,4 @@
+import { NONE, PieceTrie, ROOT } from './pieceTrie.ts';
 import { TokenType, typeOf, type Vocabulary } from './vocabulary.ts';
 
 /** What C's `isspace` takes for white space. */
@@ -28,6 +29,8 @@ interface Special {
 /** Finds special tokens in text, in llama.cpp's order: the longest first, wherever it stands. */
 export class Specials {
   readonly #specials: readonly Special[];
+  /** Of their texts; an id is a place in the list. Gemma has thousands of them: too many to look for one by one. */
+  readonly #trie: PieceTrie;
 
   constructor(vocab: Vocabulary) {
     const utf8 = new TextEncoder();
@@ -41,6 +44,7 @@ export class Specials {
       }
     }
     this.#specials = specials.sort((a, b) => b.bytes - a.bytes || a.id - b.id);
+    this.#trie = new PieceTrie(this.#specials.map(({ text }, index) => [text, index]));
   }
 
   /**
@@ -50,9 +54,7 @@ export class Specials {
   partition(text: string, frames: readonly Range[]): Fragment[] {
     const inFrame = (start: number, end: number) => frames.some((frame) => frame.start <= start && end <= frame.end);
     let pieces: Piece[] = [{ start: 0, end: text.length }];
-    for (const { id, text: special, userDefined, trimsAfter, trimsBefore } of this.#specials) {
-      const found = occurrences(text, special);
-      if (found.length === 0) continue;
+    for (const [{ id, text: special, userDefined, trimsAfter, trimsBefore }, found] of this.#occurrences(text)) {
       const framed = found.filter((at) => inFrame(at, at + special.length));
       const reserved = framed.length > 0 || (frames.length > 0 && looksLikeMarker(special));
       const matches = userDefined && !reserved ? found : framed;
@@ -76,18 +78,28 @@ export class Specials {
     const fragments = this.partition(text, [{ start: 0, end: text.length }]);
     return fragments.flatMap((fragment) => (fragment.kind === 'token' ? [fragment.id] : []));
   }
+
+  /** Those that stand in `text`, the longest first, each with every place, overlapping ones too. */
+  #occurrences(text: string): (readonly [Special, readonly number[]])[] {
+    const places = new Map<number, number[]>();
+    for (let start = 0; start < text.length; start++) {
+      for (let at = start, node = ROOT; at < text.length; ) {
+        node = this.#trie.step(node, text.charCodeAt(at++));
+        if (node === NONE) break;
+        const index = this.#trie.idAt(node);
+        if (index === NONE) continue;
+        const known = places.get(index);
+        if (known) known.push(start);
+        else places.set(index, [start]);
+      }
+    }
+    return [...places].sort(([a], [b]) => a - b).map(([index, at]) => [this.#specials[index]!, at] as const);
+  }
 }
 
 /** Some files mark their `<|user|>` as user-defined, though it is a control token in all but name. */
 export function looksLikeMarker(text: string): boolean {
   return /^<\|.*\|>$/s.test(text);
-}
-
-/** Every place `special` stands in `text`, overlapping ones too. */
-function occurrences(text: string, special: string): number[] {
-  const found: number[] = [];
-  for (let at = text.indexOf(special); at >= 0; at = text.indexOf(special, at + 1)) found.push(at);
-  return found;
 }
 
 type Piece = Range | { readonly id: number };
