@@ -185,6 +185,11 @@ declare module '#shaders/parts/bias_selection.wgsl' {
   export default shader;
 }
 
+declare module '#shaders/parts/bytes.wgsl' {
+  const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
+  export default shader;
+}
+
 declare module '#shaders/parts/centered.wgsl' {
   const shader: import('../packages/floe/src/gpu/shader.ts').ShaderPart;
   export default shader;

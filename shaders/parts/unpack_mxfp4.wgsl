@@ -1,4 +1,5 @@
 // MXFP4: E2M1 nibbles in the order of Q4_0, an exponent byte a group; w = 2^(e - 128)·(2·E2M1).
+#import "parts/bytes.wgsl"
 const HAS_MIN = false;
 // Sixteen times each byte's E2M1, as a signed byte. Of three bits m twice a number is m up to 4, then 6, 8, 12: m and something
 // more. All bytes at once and by products: on software adapters a table's index that only the invocation knows is slow, and so
@@ -18,8 +19,9 @@ fn unpack(mainBase: u32, sideBase: u32, group: u32) -> Group {
   let a = main[mainBase + group];
   let low = sixteenfold(a & vec4u(0x0f0f0f0fu)); let high = sixteenfold((a >> vec4u(4u)) & vec4u(0x0f0f0f0fu));
   let e = (side[sideBase + (group >> 2u)] >> (8u * (group & 3u))) & 255u;
-  // The scale takes snorm's 127, and the 8. Weights beyond 2^120 are none, and their scale would be infinite.
-  return Group(array<vec4f, 8>(unpack4x8snorm(low.x), unpack4x8snorm(low.y), unpack4x8snorm(low.z), unpack4x8snorm(low.w),
-    unpack4x8snorm(high.x), unpack4x8snorm(high.y), unpack4x8snorm(high.z), unpack4x8snorm(high.w)),
-    15.875 * powerOf(min(e, 248u)), 0.0);
+  // The eighth is not the scale's, which may be so small that an eighth of it is none. Of larger powers f32 does not hold all
+  // that a nibble means.
+  return Group(array<vec4f, 8>(signedEighthsOf(low.x), signedEighthsOf(low.y), signedEighthsOf(low.z),
+    signedEighthsOf(low.w), signedEighthsOf(high.x), signedEighthsOf(high.y), signedEighthsOf(high.z), signedEighthsOf(high.w)),
+    powerOf(min(e, 252u)), 0.0);
 }

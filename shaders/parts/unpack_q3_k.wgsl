@@ -1,10 +1,11 @@
 // Q3_K: 2-bit quants eight apart in a byte; beside each 256 twelve words: f16 d, 6-bit scales in three, the third bits of each
 // 32. w = d·(s - 32)·(q - 4). Two scales in a group: they are multiplied in here.
+#import "parts/bytes.wgsl"
 const HAS_MIN = false;
 // Four bits to the third bit of four bytes.
 fn thirds(bits: u32) -> u32 { return (((bits & 15u) * 0x00204081u) & 0x01010101u) << 2u; }
 fn quants(word: u32, bits: u32, scale: f32) -> vec4f {
-  return unpack4x8snorm((word & 0x03030303u) | thirds(bits)) * (127.0 * scale) - vec4f(4.0 * scale);
+  return bytesOf((word & 0x03030303u) | thirds(bits)) * scale - vec4f(4.0 * scale);
 }
 fn scaleOf(at: u32, sixteen: u32) -> f32 {
   let byte = sixteen & 7u;

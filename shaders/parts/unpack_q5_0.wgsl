@@ -1,4 +1,5 @@
 // Q5_0: nibbles as in Q4_0; beside them three halves a group: the fifth bits in two, and d. w = d·(q - 16).
+#import "parts/bytes.wgsl"
 #import "parts/fifths.wgsl"
 const HAS_MIN = true;
 fn sideBits(base: u32, index: u32) -> u32 {
@@ -9,7 +10,6 @@ fn unpack(mainBase: u32, sideBase: u32, group: u32) -> Group {
   let a = main[mainBase + group];
   let low = (a & vec4u(0x0f0f0f0fu)) | lowFifths(h); let high = ((a >> vec4u(4u)) & vec4u(0x0f0f0f0fu)) | highFifths(h);
   let d = sideHalf(sideBase, group * 3u + 2u);
-  return Group(array<vec4f, 8>(unpack4x8snorm(low.x), unpack4x8snorm(low.y), unpack4x8snorm(low.z), unpack4x8snorm(low.w),
-    unpack4x8snorm(high.x), unpack4x8snorm(high.y), unpack4x8snorm(high.z), unpack4x8snorm(high.w)),
-    127.0 * d, -16.0 * d);
+  return Group(array<vec4f, 8>(bytesOf(low.x), bytesOf(low.y), bytesOf(low.z), bytesOf(low.w),
+    bytesOf(high.x), bytesOf(high.y), bytesOf(high.z), bytesOf(high.w)), d, -16.0 * d);
 }

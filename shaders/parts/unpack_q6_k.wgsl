@@ -1,8 +1,9 @@
 // Q6_K: low nibbles as in Q4_0; beside each 256 21 words: f16 d, signed scales of each 16 in four, two of upper bits, eight
 // apart in a byte, for each 32. w = d·s·(q - 32). Two scales in a group: they are multiplied in here.
+#import "parts/bytes.wgsl"
 const HAS_MIN = false;
 fn quants(low: u32, upper: u32, scale: f32) -> vec4f {
-  return unpack4x8snorm(low | ((upper & 0x03030303u) << 4u)) * (127.0 * scale) - vec4f(32.0 * scale);
+  return bytesOf(low | ((upper & 0x03030303u) << 4u)) * scale - vec4f(32.0 * scale);
 }
 fn scaleOf(word: u32, byte: u32) -> f32 { return f32(bitcast<i32>(word << (24u - 8u * byte)) >> 24u); }
 fn unpack(mainBase: u32, sideBase: u32, group: u32) -> Group {

@@ -20,13 +20,15 @@ export function randomBlocks(
       bytes[high] = (bytes[high]! & 0x83) | ((random.int(...(exponents ?? [-15, 15])) + 15) << 2);
     }
     // So large and so small that f32 holds the weights as normal numbers.
-    otherScales[format.name]?.(bytes.subarray(at, at + format.blockBytes), random.int(...(exponents ?? [-90, 90])));
+    const block = bytes.subarray(at, at + format.blockBytes);
+    ownScales[format.name]?.(block, random.int(...(exponents ?? [-90, 90])));
+    floats[format.name]?.(block);
   }
   return bytes;
 }
 
-/** Of formats whose scale is no half. */
-const otherScales: Partial<Record<FormatName, (block: Uint8Array, exponent: number) => void>> = {
+/** Sets the power of two of a block's scale, in formats where that is no half. */
+export const ownScales: Partial<Record<FormatName, (block: Uint8Array, exponent: number) => void>> = {
   MXFP4: (block, exponent) => {
     block[0] = exponent + 127;
   },
@@ -35,5 +37,18 @@ const otherScales: Partial<Record<FormatName, (block: Uint8Array, exponent: numb
     block[2] = (block[2]! & 0x7f) | (((exponent + 127) & 1) << 7);
     block[3] = (block[3]! & 0x80) | ((exponent + 127) >> 1);
     for (let i = 4; i < block.length; i++) if ((block[i]! & 0x7f) === 0x7f) block[i]!--;
+  },
+};
+
+/** An exponent of all ones is of infinity or NaN: it gets a zero. */
+const floats: Partial<Record<FormatName, (bytes: Uint8Array) => void>> = {
+  F16: (bytes) => {
+    if ((bytes[1]! & 0x7c) === 0x7c) bytes[1]! ^= 0x40;
+  },
+  BF16: (bytes) => {
+    if ((bytes[1]! & 0x7f) === 0x7f) bytes[1]! ^= 0x40;
+  },
+  F32: (bytes) => {
+    if ((bytes[3]! & 0x7f) === 0x7f) bytes[3]! ^= 0x40;
   },
 };
