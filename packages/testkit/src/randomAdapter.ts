@@ -40,9 +40,13 @@ export function randomAdapter(model: RandomModelOptions, options: RandomAdapterO
 
 /** The model with what the adapter adds put into its F32 weights: W + alpha / rank · B A. */
 export function mergedModel(model: RandomModelOptions, options: RandomAdapterOptions): Uint8Array {
+  return writeGguf({ metadata: randomMetadata(model), tensors: mergedTensors(model, options) });
+}
+
+/** Its tensors. */
+export function mergedTensors(model: RandomModelOptions, options: RandomAdapterOptions): TensorInput[] {
   const changed = new Set(changedBy(model, options).map(({ name }) => name));
-  const tensors = randomTensors(model).map((tensor) => (changed.has(tensor.name) ? merged(tensor, options) : tensor));
-  return writeGguf({ metadata: randomMetadata(model), tensors });
+  return randomTensors(model).map((tensor) => (changed.has(tensor.name) ? merged(tensor, options) : tensor));
 }
 
 function merged(tensor: TensorInput, options: RandomAdapterOptions): TensorInput {

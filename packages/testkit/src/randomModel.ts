@@ -1,4 +1,5 @@
 import type { FormatName } from '../../floe/src/quant/index.ts';
+import { hearingKinds, sayingKinds } from './clearRoutes.ts';
 import { type GgufInput, type MetadataInput, type TensorInput, writeGguf } from './ggufWriter.ts';
 import { encoderTensors, N_TYPES } from './randomEncoder.ts';
 import { type Family, type FamilyName, families } from './randomFamilies.ts';
@@ -40,8 +41,8 @@ export interface RandomModelOptions {
   readonly ropeScaling?: Readonly<Record<string, MetadataInput>>;
   /** Other metadata of the architecture, in place of the family's own. */
   readonly metadata?: Readonly<Record<string, MetadataInput>>;
-  /** Deviation of a router's scores; default 2. */
-  readonly routerSpread?: number;
+  /** Routers choose so clearly that rounding changes nothing. Default: their scores have a deviation of 2, and some are close. */
+  readonly clearRoutes?: boolean;
   /** A tensor for each expert, as Mixtral's first files have it. */
   readonly expertsApart?: boolean;
   /** Keys and values of a latent vector by one matrix, as the first files have it. */
@@ -52,9 +53,8 @@ export interface RandomModelOptions {
 
 /**
  * A GGUF file with random weights that any engine can load. Activations keep their size from layer to layer, logits
- * spread by about 2, norm weights are far from 1, every bias far from 0, and a router's scores lie far enough apart that
- * rounding rarely changes which experts are chosen: so an error anywhere shows in the output. The seed and a tensor's name
- * decide its weights, whatever else there is in the model.
+ * spread by about 2, norm weights are far from 1, every bias far from 0: so an error anywhere shows in the output. The seed
+ * and a tensor's name decide its weights, whatever else there is in the model.
  */
 export function randomModel(options: RandomModelOptions): Uint8Array {
   return writeGguf(randomGguf(options));
@@ -110,9 +110,11 @@ export function randomTensors(options: RandomModelOptions): TensorInput[] {
   const make = tensorMaker(options.type, seeded(options.seed), options.types);
   if (family.encoder) return encoderTensors(make, options, family.encoder);
   const nPairs = (options.ropeDim ?? headDimOf(options)) / 2;
+  // Tied, the embedding's deviation is the output matrix's; the first norm undoes that.
+  const deviation = tied ? 2 / Math.sqrt(D) : 1;
+  const embedding = make.matrix('token_embd', [nVocab, D], deviation);
   const tensors = [
-    // Tied, the embedding's deviation is the output matrix's; the first norm undoes that.
-    make.matrix('token_embd', [nVocab, D], tied ? 2 / Math.sqrt(D) : 1),
+    options.clearRoutes ? sayingKinds(embedding, deviation, options) : embedding,
     ...norm(make, 'output_norm', D, family),
     ...(tied ? [] : [make.matrix('output', [nVocab, D], 2 / Math.sqrt(D))]),
   ];
@@ -205,7 +207,7 @@ function feedForward(
   const beside = family.beside === 'mlp' ? [...dense(), make.norm(`${blk}ffn_norm_exps`, D)] : [];
   const shared = family.beside === 'shared' ? mlp(make, blk, '_shexp', D, ffDimOf(options), family) : [];
   const gate = family.sharedGate ? [make.f32(`${blk}ffn_gate_inp_shexp`, [D], 1 / Math.sqrt(D))] : [];
-  return [...beside, ...shared, ...gate, ...experts(make, blk, options, family)];
+  return [...beside, ...shared, ...gate, ...experts(make, blk, layer, options, family)];
 }
 
 function mlp(make: TensorMaker, blk: string, suffix: string, D: number, F: number, family: Family): TensorInput[] {
@@ -218,8 +220,14 @@ function mlp(make: TensorMaker, blk: string, suffix: string, D: number, F: numbe
   return [...gateUp, down, ...biases(make, blk, { ffn_up: F, ffn_down: D }, family)];
 }
 
-function experts(make: TensorMaker, blk: string, options: RandomModelOptions, family: Family): TensorInput[] {
-  const { modelDim: D, nExperts = 0, expertsApart = false, routerSpread = 2 } = options;
+function experts(
+  make: TensorMaker,
+  blk: string,
+  layer: number,
+  options: RandomModelOptions,
+  family: Family,
+): TensorInput[] {
+  const { modelDim: D, nExperts = 0, expertsApart = false, clearRoutes = false } = options;
   const F = expertDimOf(options);
   if (nExperts < 1) throw new Error('nExperts is missing');
   const of = (stem: string, rows: number, row: number, deviation: number) => {
@@ -232,14 +240,21 @@ function experts(make: TensorMaker, blk: string, options: RandomModelOptions, fa
     make.bias(`${blk}ffn_up_exps`, [nExperts, F]),
     make.bias(`${blk}ffn_down_exps`, [nExperts, D]),
   ];
+  const router = make.f32(`${blk}ffn_gate_inp`, [nExperts, D], (clearRoutes ? 1 : 2) / Math.sqrt(D));
   return [
-    make.f32(`${blk}ffn_gate_inp`, [nExperts, D], routerSpread / Math.sqrt(D)),
+    clearRoutes ? hearingKinds(router, layer, options) : router,
     ...of('ffn_gate', F, D, 1 / Math.sqrt(D)),
     ...of('ffn_up', F, D, 1 / Math.sqrt(D)),
     ...of('ffn_down', D, F, 2 / Math.sqrt(F)),
     ...(family.expertBiases ? expertBiases() : []),
-    ...(family.selectionBias ? [make.bias(`${blk}exp_probs_b`, [nExperts])] : []),
+    ...(family.selectionBias ? [selectionBias(make, blk, nExperts)] : []),
   ];
+}
+
+/** Smaller than other biases: it is added to a sigmoid, and is not to choose alone. */
+function selectionBias(make: TensorMaker, blk: string, nExperts: number): TensorInput {
+  const made = make.bias(`${blk}exp_probs_b`, [nExperts]);
+  return { ...made, data: made.data.map((value) => 0.4 * value) };
 }
 
 /** The same weights, a tensor for each expert. */

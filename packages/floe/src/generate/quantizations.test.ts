@@ -26,8 +26,8 @@ import { packRecord } from '../store/index.ts';
 import { Engine } from './index.ts';
 
 const CONTEXT = 64;
-/** A route this close may be another where activations are rounded, and what it touches says nothing of either engine. */
-const NEAR_TIE = 0.1;
+/** A route this close is a near tie, and says nothing of either engine. */
+const NEAR_TIE = 1e-2;
 const random = seeded('quantizations');
 const prompts = [Array.from({ length: 48 }, () => random.int(0, 299))];
 // The least width that a block of every format fills.
@@ -35,7 +35,7 @@ const shape = { nLayers: 1, modelDim: 256, nHeads: 4, nKvHeads: 2, nVocab: 320 }
 const llama = { ...shape, architecture: 'llama', ffDim: 512, seed: 10 } satisfies Omit<RandomModelOptions, 'type'>;
 const arctic = {
   ...{ ...shape, architecture: 'arctic', seed: 20 },
-  ...{ expertDim: 256, nExperts: 8, nExpertsUsed: 2, routerSpread: 5 },
+  ...{ expertDim: 256, nExperts: 8, nExpertsUsed: 2, clearRoutes: true },
 } satisfies Omit<RandomModelOptions, 'type'>;
 const quantized = formats.filter(({ name }) => name !== 'F32');
 /** Those of ggml, and those no other engine here reads. */
@@ -72,7 +72,7 @@ describe.each(quantizations)('%s', (type) => {
 
     const clear = (rows: Float64Array[]) => rows.filter((_, position) => margins[position]! > NEAR_TIE);
     const found = agreement(clear(ours), clear(await oracleLogprobs(bytes)));
-    expect(found.nPositions).toBeGreaterThan(0.7 * ours.length);
+    expect(found.nPositions).toBeGreaterThanOrEqual(0.98 * ours.length);
     expect(found.meanKl).toBeLessThan(2e-3);
     expect(found.clearTop1).toBeGreaterThanOrEqual(0.97);
     passed.arctic.add(type);
