@@ -8,6 +8,7 @@ import { fetchLoad, fetchOptions, fetchUsage } from './fetching.ts';
 export const pagingOptions = {
   gpu: { type: 'string' },
   memory: { type: 'string' },
+  'adapter-memory': { type: 'string' },
   'run-ahead': { type: 'string' },
   'no-prefetch': { type: 'boolean' },
   'drop-below': { type: 'string' },
@@ -16,6 +17,7 @@ export const pagingOptions = {
 
 /** What the help of such a command says of them. */
 export const pagingUsage = `  --gpu SIZE            GPU memory, all buffers: 2GB, 2GiB, 500MB, bytes; or for experts alone 25%, or min
+  --adapter-memory SIZE of --gpu, kept for adapters (--lora) where experts would take it
   --memory SIZE         of experts that are not on the GPU; 0 for none
   --run-ahead N         layers queued before it is known which experts they want; default: as measured
   --no-prefetch         experts come only when they are wanted
@@ -37,11 +39,19 @@ export function pagingLoad(
 }
 
 /** `--gpu` and `--memory`, and `--storage` where a command has it. */
-export function budgetOf({ gpu, memory, storage }: { gpu?: string; memory?: string; storage?: string }): Budget {
+export function budgetOf(values: {
+  gpu?: string;
+  memory?: string;
+  storage?: string;
+  'adapter-memory'?: string;
+}): Budget {
+  const { gpu, memory, storage } = values;
+  const adapterBytes = sizeOption('--adapter-memory', values['adapter-memory']);
   const memoryBytes = sizeOption('--memory', memory);
   const storageBytes = sizeOption('--storage', storage);
   return {
     ...(gpu === undefined ? {} : { gpuBytes: gpuBudget(gpu) }),
+    ...(adapterBytes === undefined ? {} : { adapterBytes }),
     ...(memoryBytes === undefined ? {} : { memoryBytes }),
     ...(storageBytes === undefined ? {} : { storageBytes }),
   };

@@ -170,6 +170,7 @@ describe('budgets', () => {
     [['--gpu', '1.5GiB', '--memory', '0'], { budget: { gpuBytes: 1.5 * 2 ** 30, memoryBytes: 0 } }],
     [['--gpu', '25%', '--memory', '500MB'], { budget: { gpuBytes: '25%', memoryBytes: 5e8 } }],
     [['--gpu', 'min', '--memory', '12 MiB'], { budget: { gpuBytes: 'min', memoryBytes: 12 * 2 ** 20 } }],
+    [['--gpu', '2GB', '--adapter-memory', '50MB'], { budget: { gpuBytes: 2e9, adapterBytes: 5e7 } }],
     [['--gpu', '123456789'], { budget: { gpuBytes: 123456789 } }],
     [['--run-ahead', '0', '--no-prefetch'], { budget: {}, paging: { runAhead: 0, prefetch: false } }],
     [[], { budget: {} }],

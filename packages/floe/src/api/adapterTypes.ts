@@ -19,7 +19,7 @@ export interface AdapterInfo {
   /** Tensors of the model that it changes, and the highest rank among them. */
   readonly nTensors: number;
   readonly rank: number;
-  /** What its matrices take on the GPU, beyond the model's budget. */
+  /** What its matrices take on the GPU. */
   readonly gpuBytes: number;
 }
 
@@ -38,6 +38,7 @@ export interface ModelAdapters {
    * this origin's storage, like a model. Of a conversation nothing stays cached: its keys were made without the adapter.
    *
    * @throws {ModelError} `model/adapter`: it is no LoRA adapter, it is one of another model, or part of it is missing.
+   * `model/adapter-budget`: `budget.gpuBytes` is a number and leaves no room for it.
    * @throws {GgufError} `gguf/*`: the file is broken. {NetError} `net/*`, {StoreError} `store/*`: fetching and keeping it.
    * @example
    * const adapter = await model.adapters.add('https://example.org/sql-lora.gguf', { scale: 0.8 });

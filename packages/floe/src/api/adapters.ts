@@ -5,6 +5,7 @@ import type { Device } from '../gpu/index.ts';
 import type { Host } from '../host/index.ts';
 import { type AdapterPlan, type PlacedAdapter, type PlacedModel, placeAdapter, planAdapter } from '../model/index.ts';
 import { openWeights } from '../store/index.ts';
+import type { AdapterRoom } from './adapterRoom.ts';
 import type { Adapter, AdapterInfo, AdapterOptions, AdapterSource, ModelAdapters } from './adapterTypes.ts';
 import { invalid } from './check.ts';
 import { fetchOptions } from './fetchOptions.ts';
@@ -15,6 +16,7 @@ export interface AdaptedModel {
   readonly host: Host;
   readonly device: Device;
   readonly placed: PlacedModel;
+  readonly adapterRoom: AdapterRoom;
   readonly info: Pick<ModelInfo, 'architecture'>;
   readonly engine: { readonly adaptersChanged: () => Promise<void>; readonly warmUp: () => Promise<void> };
   /** Resolves when nothing runs, with the function that lets others run again. Of what was computed nothing is kept. */
@@ -88,7 +90,7 @@ export class LocalAdapters implements ModelAdapters {
       isMine = this.adapters.delete(adapter.id);
     };
     await this.change(signalOf({}), { apply, undo: () => {} });
-    if (isMine) adapter.placed.destroy();
+    if (isMine) this.giveBack(adapter.placed);
   }
 
   async setScale(adapter: LocalAdapter, scale: number): Promise<void> {
@@ -125,34 +127,62 @@ export class LocalAdapters implements ModelAdapters {
       after: () => orAborted(engine.warmUp(), signal),
     };
     await this.change(signal, change).catch((error: unknown) => {
-      adapter.destroy();
+      this.giveBack(adapter);
       throw error;
     });
     return handle;
   }
 
   private async place(source: AdapterSource, options: AdapterOptions, signal: AbortSignal) {
-    const { host, device, placed, info } = this.model;
+    const { host, device, adapterRoom } = this.model;
     let plan: AdapterPlan | null = null;
-    const opened = await openWeights(host, source, {
+    // Once more where a stored header turns out to be another's.
+    const planned = (made: AdapterPlan) => {
+      if (plan) adapterRoom.give(plan);
+      plan = null;
+      adapterRoom.take(made);
+      plan = made;
+    };
+    try {
+      const opened = await this.open(source, options, signal, planned);
+      try {
+        const file = opened.name.split(/[/\\]/).pop() ?? opened.name;
+        const name = opened.header.metadata.optionalString('general.name') ?? file;
+        const hashed = hashedReads(host, opened.weights.read);
+        const adapter = await placeAdapter(device, plan!, hashed.read, signal);
+        const scales = adapter.plan.pairs.map(({ scale }) => scale);
+        return { name, sha256: await hashed.digest(scales), adapter };
+      } finally {
+        await opened.weights.close();
+      }
+    } catch (error) {
+      if (plan) adapterRoom.give(plan);
+      throw error;
+    }
+  }
+
+  private open(
+    source: AdapterSource,
+    options: AdapterOptions,
+    signal: AbortSignal,
+    planned: (plan: AdapterPlan) => void,
+  ) {
+    const { host, placed, info } = this.model;
+    return openWeights(host, source, {
       readHeader: (bytes, abort) => readGguf(bytes, { clock: host.clock, ...(abort ? { signal: abort } : {}) }),
       makePlans: (gguf) => {
-        plan = planAdapter(gguf, info.architecture, placed.plan);
+        const plan = planAdapter(gguf, info.architecture, placed.plan);
+        planned(plan);
         return plan.records;
       },
       ...fetchOptions(options),
       signal,
     });
-    try {
-      const file = opened.name.split(/[/\\]/).pop() ?? opened.name;
-      const name = opened.header.metadata.optionalString('general.name') ?? file;
-      const hashed = hashedReads(host, opened.weights.read);
-      const adapter = await placeAdapter(device, plan!, hashed.read, signal);
-      const scales = adapter.plan.pairs.map(({ scale }) => scale);
-      return { name, sha256: await hashed.digest(scales), adapter };
-    } finally {
-      await opened.weights.close();
-    }
+  }
+
+  private giveBack(adapter: PlacedAdapter): void {
+    adapter.destroy();
+    this.model.adapterRoom.give(adapter.plan);
   }
 }
 

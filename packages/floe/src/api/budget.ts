@@ -12,6 +12,8 @@ const TIER_SHARE = 1 / 4;
 export interface DividedMemory extends MemoryPlan {
   /** For experts in this thread's memory. */
   readonly memoryBytes: number;
+  /** What adapters may take on the GPU: what is kept for them and what is left over; Infinity where no bytes are promised. */
+  readonly adapterRoomBytes: number;
   readonly notices: readonly LoadNotice[];
 }
 
@@ -27,10 +29,12 @@ export function divideMemory(
 ): DividedMemory {
   const deviceBytes = host.memoryBytes ?? UNKNOWN_MEMORY_BYTES;
   const gpu = budget.gpuBytes ?? automatic(plan, context, deviceBytes);
-  const memory = planMemory(plan, context, gpu);
+  const memory = planMemory(plan, context, gpu, budget.adapterBytes);
   const left = memory.expertBytes - memory.slotBytes;
   const memoryBytes = budget.memoryBytes ?? Math.min(left > 0 ? memory.expertBytes : 0, deviceBytes * TIER_SHARE);
-  return { ...memory, memoryBytes, notices: noticesOf(plan, memory) };
+  const adapterRoomBytes =
+    typeof budget.gpuBytes === 'number' ? budget.gpuBytes - memory.gpuBytes + memory.adapterBytes : Infinity;
+  return { ...memory, memoryBytes, adapterRoomBytes, notices: noticesOf(plan, memory) };
 }
 
 function automatic(plan: ModelPlan, context: ContextPlan | number, deviceBytes: number): GpuBudget | 'all' {

@@ -5,15 +5,18 @@ import { type Gguf, readGguf } from '../gguf/index.ts';
 import { type Device, type DeviceOptions, openDevice } from '../gpu/index.ts';
 import type { Host } from '../host/index.ts';
 import {
+  adapterBytes,
   dominantFormat,
   isExpertRecord,
   type ModelPlan,
   type PlaceOptions,
   placeModel,
   planModel,
+  stepSizes,
 } from '../model/index.ts';
 import { type LateOptions, type ModelSource, type OpenedWeights, openWeights } from '../store/index.ts';
 import { ChatTemplate, createTokenizer, type Tokenizer, vocabularyFromMetadata } from '../text/index.ts';
+import { AdapterRoom } from './adapterRoom.ts';
 import { type DividedMemory, divideMemory } from './budget.ts';
 import { contextOf, type LoadedContext } from './context.ts';
 import { LocalEmbedder } from './embedder.ts';
@@ -133,7 +136,9 @@ async function makeReady(
   device.throwIfFailed();
   const template = ChatTemplate.of(tokenizer, host);
   const info = infoOf(opened, plan, context, template !== null, device, memory.notices);
-  const common = { device, placed, tokenizer, weights, info };
+  const sizes = stepSizes(plan, context);
+  const adapterRoom = new AdapterRoom(memory.adapterRoomBytes, (adapters) => adapterBytes(plan, sizes, adapters));
+  const common = { device, placed, tokenizer, weights, info, adapterRoom };
   if (engine instanceof Encoder)
     return { model: new LocalEmbedder({ ...common, host, encoder: engine }), experts: null };
   if (placed.experts) engine.decoder.dropBelow = options.paging?.dropBelow ?? 0;

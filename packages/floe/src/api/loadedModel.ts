@@ -4,7 +4,7 @@ import { checkIds } from './check.ts';
 import type { ModelParts } from './modelParts.ts';
 import type { LoadNotice, MemoryReport, ModelInfo, TokenizeOptions } from './types.ts';
 
-export type CommonParts = Pick<ModelParts, 'device' | 'placed' | 'tokenizer' | 'weights' | 'info'>;
+export type CommonParts = Pick<ModelParts, 'device' | 'placed' | 'tokenizer' | 'weights' | 'info' | 'adapterRoom'>;
 
 export abstract class LoadedModel {
   readonly info: ModelInfo;

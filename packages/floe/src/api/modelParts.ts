@@ -4,6 +4,7 @@ import type { Host } from '../host/index.ts';
 import type { PlacedModel } from '../model/index.ts';
 import type { ModelHashes, WeightSource } from '../store/index.ts';
 import type { ChatTemplate, Tokenizer } from '../text/index.ts';
+import type { AdapterRoom } from './adapterRoom.ts';
 import type { ExpertWatch } from './experts.ts';
 import type { ModelInfo } from './types.ts';
 
@@ -17,6 +18,7 @@ export interface ModelParts {
   readonly template: ChatTemplate | null;
   readonly weights: WeightSource;
   readonly info: ModelInfo;
+  readonly adapterRoom: AdapterRoom;
   /** By what its weights are known again, as far as they are stored by now. */
   readonly hashModel: () => Promise<ModelHashes>;
   /** Null where the model has no experts. */

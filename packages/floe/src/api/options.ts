@@ -4,6 +4,7 @@ import type { LoadOptions } from './types.ts';
 
 /** @throws {RequestError} `request/invalid`: a budget or a paging option that can't be. */
 export function checkLoadOptions({ budget = {}, paging = {}, download }: LoadOptions): void {
+  bytesOption('budget.adapterBytes', budget.adapterBytes);
   bytesOption('budget.memoryBytes', budget.memoryBytes);
   bytesOption('budget.storageBytes', budget.storageBytes);
   wholeOption('paging.runAhead', paging.runAhead, 0);

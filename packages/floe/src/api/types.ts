@@ -104,6 +104,8 @@ export interface Budget {
    * Of every GPU buffer together. Or for the experts alone: a share of them ('25%'), or the fewest that work ('min').
    */
   readonly gpuBytes?: GpuBudget;
+  /** Of `gpuBytes` kept for adapters, of which experts get the rest otherwise; default 0. Adapters may take more where there is. */
+  readonly adapterBytes?: number;
   /** Of experts kept in the worker's memory, between storage and GPU. */
   readonly memoryBytes?: number;
   /** Of this model in the origin's storage; what is beyond is fetched each time it is wanted. */

@@ -17,6 +17,7 @@ export type ErrorCode =
   | 'model/missing-tensor'
   | 'model/shape'
   | 'model/adapter'
+  | 'model/adapter-budget'
   | 'text/vocabulary'
   | 'text/pre-tokenizer'
   | 'text/template'

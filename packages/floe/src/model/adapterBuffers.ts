@@ -1,5 +1,5 @@
 import { BINDING_ALIGNMENT, type BufferView, type Device, roundUp, whole } from '../gpu/index.ts';
-import { rowStride } from '../quant/index.ts';
+import { betweenBytes } from './adapterBetween.ts';
 import type { AdapterSet } from './adapters.ts';
 import type { ModelPlan } from './plan.ts';
 import type { StepSizes } from './stepSizes.ts';
@@ -43,7 +43,8 @@ export class AdapterBuffers {
    * @throws {GpuError} `gpu/out-of-memory`, `gpu/limits`.
    */
   async fit(adapters: AdapterSet): Promise<void> {
-    const needed = this.bytesFor(adapters);
+    const acting = adapters.active.map(({ plan }) => plan);
+    const needed = betweenBytes(this.plan, this.sizes, acting);
     for (const [name, { buffer }] of this.views) {
       if (needed.has(name)) continue;
       this.views.delete(name);
@@ -61,26 +62,5 @@ export class AdapterBuffers {
   destroy(): void {
     for (const { buffer } of this.views.values()) this.device.buffers.destroy(buffer);
     this.views.clear();
-  }
-
-  private bytesFor(adapters: AdapterSet): Map<string, number> {
-    const { layers, shape } = this.plan;
-    const { chunkTokens, spanTokens, logitRows } = this.sizes;
-    const nPairs = spanTokens * shape.nExpertsUsed;
-    const needed = new Map<string, number>();
-    const need = (name: string, nRows: number, dim: number) => needed.set(name, nRows * rowStride(dim) * 4);
-    for (const { target, rank } of adapters.active.flatMap(({ plan }) => plan.pairs)) {
-      if (target.kind === 'experts') need(`expert low ${rank}`, nPairs, rank);
-      else need(`low ${rank}`, Math.max(chunkTokens, logitRows), rank);
-    }
-    if (layers.some(({ mlp }) => mlp && adapters.touches('dense', mlp.up.weight.matrices[0]!))) {
-      need('gate up', chunkTokens, 2 * shape.ffDim);
-    }
-    const experts = layers.flatMap(({ experts }) => experts?.records[0]?.matrices ?? []);
-    if (experts.some((matrix) => adapters.touches('experts', matrix))) {
-      needed.set('present', nPairs * 4);
-      need('expert gate up', nPairs, 2 * shape.expertDim);
-    }
-    return needed;
   }
 }

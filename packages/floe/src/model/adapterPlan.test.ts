@@ -126,6 +126,18 @@ describe('model/adapter', () => {
     expect((error as FloeError).remedy).not.toBe('');
   });
 
+  it('refuses a pair for the output where the embedding serves as one, and takes it where not', async () => {
+    const untied = { ...model, architecture: 'llama', nExperts: 0 } as const;
+    const bytes = randomAdapter(untied, { ...sound, only: /^output/ });
+    const on = async (tied: boolean) =>
+      planAdapter(await headerOf(bytes), 'llama', planModel(await headerOf(randomModel({ ...untied, tied }))));
+    await expect(on(true)).rejects.toMatchObject({
+      code: 'model/adapter',
+      message: expect.stringMatching(/output.weight, which is no matrix of this model/),
+    });
+    expect((await on(false)).pairs).toHaveLength(1);
+  });
+
   it('refuses an adapter where a model is wanted', async () => {
     const bytes = randomAdapter(model, sound);
     const gguf = await headerOf(bytes);

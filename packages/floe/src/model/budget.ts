@@ -23,8 +23,9 @@ const SPAN_BYTES = 64 << 20;
 const DISPATCH_FLOP = 2.5e11;
 /** Parameters of recorded dispatches, read-back buffers and the like. */
 const OTHER_BYTES = 2 << 20;
-const DISPATCH_BYTES = 256;
-/** Dispatches of a layer in all the graphs that are kept. */
+export const DISPATCH_BYTES = 256;
+/** Graphs that are kept, at the most, and dispatches of a layer in all of them. */
+export const KEPT_GRAPHS = 30;
 const KEPT_DISPATCHES = 240;
 /** Slots that a share may lack by rounding: less than a byte. */
 const ROUNDING = 1e-9;
@@ -43,6 +44,8 @@ export interface MemoryPlan {
   readonly activationBytes: number;
   /** Recorded graphs and read-backs, at the most. */
   readonly otherBytes: number;
+  /** What is kept free for adapters. */
+  readonly adapterBytes: number;
   readonly slots: readonly SlotClass[];
   /** Of all sizes together. */
   readonly nSlots: number;
@@ -84,11 +87,16 @@ export function expertSizes(plan: ModelPlan): { slotBytes: number; layers: numbe
 }
 
 /**
- * Divides the GPU's memory: first what must be there, then as many slots as are left.
+ * Divides the GPU's memory: first what must be there, and what is kept for adapters, then as many slots as are left.
  * @throws {ExpertsError} `experts/budget-too-small`: fewer slots than one token of one layer needs, and one more.
  * @throws {RequestError} `request/invalid`: the budget is no number of bytes and no percentage.
  */
-export function planMemory(plan: ModelPlan, wanted: ContextPlan | number, budget: GpuBudget | 'all'): MemoryPlan {
+export function planMemory(
+  plan: ModelPlan,
+  wanted: ContextPlan | number,
+  budget: GpuBudget | 'all',
+  adapterBytes = 0,
+): MemoryPlan {
   const context = contextPlan(wanted);
   const sizes = stepSizes(plan, context);
   const bytesOf = (isExpert: boolean) =>
@@ -98,7 +106,7 @@ export function planMemory(plan: ModelPlan, wanted: ContextPlan | number, budget
   const activations = sum([...Object.values(activationBytes(plan, sizes)), ...Object.values(ofSteps)]);
   const cache = kvBytes(kvShape(plan), context.kv, kvWindow(context, sizes.chunkTokens), context.nWindows);
   const otherBytes = OTHER_BYTES + plan.shape.nLayers * KEPT_DISPATCHES * DISPATCH_BYTES;
-  const fixedBytes = denseBytes + cache + activations + otherBytes;
+  const fixedBytes = denseBytes + cache + activations + otherBytes + adapterBytes;
   const leastGpuBytes = fixedBytes + leastSlotBytes(plan, expertBytes);
   const share = shareOf(budget, fixedBytes, expertBytes);
   const slots = divide(plan, budget, share, leastGpuBytes);
@@ -110,6 +118,7 @@ export function planMemory(plan: ModelPlan, wanted: ContextPlan | number, budget
     kvBytes: cache,
     activationBytes: activations,
     otherBytes,
+    adapterBytes,
     slots,
     nSlots: sum(slots.map(({ nSlots }) => nSlots)),
     slotBytes,

@@ -1,4 +1,5 @@
 export { type Activations, activationBytes, makeActivations } from './activations.ts';
+export { adapterBytes } from './adapterBytes.ts';
 export { type AdapterPlan, planAdapter } from './adapterPlan.ts';
 export { AdapterSet, type PlacedAdapter, placeAdapter } from './adapters.ts';
 export type { Architecture, ModelDescription, ModelShape, Pooling } from './architecture.ts';
