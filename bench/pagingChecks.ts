@@ -34,12 +34,15 @@ export function checksOf(
 }
 
 function speedUps(rows: readonly MeasuredVariant[], what: string): Check[] {
-  const pairs = pairsOf(rows);
+  const pairs = pairsOf(rows, 'C');
   if (pairs.length === 0) return [];
   const replayed = pairs.filter(({ c }) => c.routing.startsWith('replayed'));
   const half = replayed.filter(({ waitLayers }) => waitLayers >= 0.5);
   const four = replayed.filter(
     ({ c, waitLayers }) => waitLayers >= 4 && (/hot/.test(c.routing) || (/mid/.test(c.routing) && c.share >= 0.25)),
+  );
+  const guessing = pairsOf(rows, 'CP').filter(({ c }) =>
+    four.some((pair) => pair.c.routing === c.routing && pair.c.share === c.share),
   );
   const speedUp = (some: readonly Pair[]) => least(some.map((pair) => pair.speedUp));
   return [
@@ -48,7 +51,10 @@ function speedUps(rows: readonly MeasuredVariant[], what: string): Check[] {
       ? [atLeast(`C by A where L ≥ c/2, least row of ${half.length}: ${what}`, speedUp(half), 1.3)]
       : []),
     ...(four.length > 0
-      ? [atLeast(`C by A where L ≥ 4c, mid ≥ 25% and hot, least row of ${four.length}: ${what}`, speedUp(four), 2)]
+      ? [
+          atLeast(`C by A where L ≥ 4c, mid ≥ 25% and hot, least row of ${four.length}: ${what}`, speedUp(four), 2),
+          atLeast(`the same with guesses: ${what}`, speedUp(guessing), 2),
+        ]
       : []),
   ];
 }
@@ -61,9 +67,9 @@ function predictions(rows: readonly MeasuredVariant[], what: string): Check[] {
   });
 }
 
-function pairsOf(rows: readonly MeasuredVariant[]): Pair[] {
+function pairsOf(rows: readonly MeasuredVariant[], name: VariantName): Pair[] {
   return rows
-    .filter(({ variant }) => variant === 'C')
+    .filter(({ variant }) => variant === name)
     .map((c) => {
       const { denseMs, expertsMs, routerMs, readBackMs } = c.costs;
       const a = rows.find((one) => one.variant === 'A' && one.routing === c.routing && one.share === c.share)!;

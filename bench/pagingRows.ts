@@ -6,6 +6,7 @@ import {
   stallMs,
   type Trace,
 } from '../packages/floe/src/experts/index.ts';
+import { FARTHEST_GUESS } from '../packages/floe/src/generate/lookahead.ts';
 import type { Device } from '../packages/floe/src/gpu/index.ts';
 import { CostMeter, median, N_PARTS, type StepCosts } from './pagingCosts.ts';
 import type { DeclaredLatency } from './pagingLatency.ts';
@@ -161,7 +162,7 @@ async function makeVariants(
 
 /** A guess must be for a layer that is not queued yet; where the way to the host is long, fewer layers are queued for it. */
 function guessedAhead(nLayers: number, declaredMs: number): number {
-  return declaredMs > 0 ? Math.min(4, nLayers - 1) : 1;
+  return declaredMs > 0 ? Math.min(FARTHEST_GUESS, nLayers - 1) : 1;
 }
 
 /** Steps that miss nothing and are nobody's conversation, to take their parts' times: with guesses and without. */

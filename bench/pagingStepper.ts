@@ -78,7 +78,8 @@ export class Stepper {
     this.goTo(this.position);
     this.place();
     this.position++;
-    const ids = how === 'whole' ? this.decoder.submit(this.program).wait() : this.decoder.run(this.program);
+    const schedule = this.engine.schedule.choose(this.model.experts!.allResident);
+    const ids = how === 'whole' ? this.decoder.submit(this.program).wait() : this.decoder.run(this.program, schedule);
     return (await ids)[0]!;
   }
 

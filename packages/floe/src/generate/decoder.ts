@@ -4,7 +4,8 @@ import type { Device } from '../gpu/index.ts';
 import type { Clock } from '../host/index.ts';
 import type { StepActivations } from '../model/index.ts';
 import { GuessWorth } from './foresight.ts';
-import type { AdaptiveSchedule } from './schedule.ts';
+import { type Ahead, Lookahead } from './lookahead.ts';
+import type { AdaptiveSchedule, Schedule } from './schedule.ts';
 import { type DecodeProgram, Step } from './step.ts';
 import { type ReadOf, StepDevice } from './stepDevice.ts';
 import { StepRoutes, type TokenRoutes } from './stepRoutes.ts';
@@ -16,6 +17,7 @@ export class Decoder {
   dropBelow = 0;
   private readonly stepDevice: StepDevice;
   private readonly worth: GuessWorth | null;
+  private readonly lookahead: Lookahead | null;
 
   constructor(
     device: Device,
@@ -27,11 +29,12 @@ export class Decoder {
   ) {
     this.stepDevice = new StepDevice(device, s, sampled, schedule, clock);
     this.worth = experts && new GuessWorth(experts, schedule);
+    this.lookahead = experts && new Lookahead(experts, schedule, this.worth!);
   }
 
-  /** Whether a step should guess what later layers will choose. */
-  get guessesPay(): boolean {
-    return this.worth?.pays ?? false;
+  /** How far the next step that may miss experts should run ahead, and whether to guess. */
+  lookAhead(prefetch: boolean): Ahead {
+    return this.lookahead!.choose(prefetch);
   }
 
   /** Submits a step of which no expert can be missing, whole; `wait` gives the ids it picked, by row. */
@@ -55,17 +58,15 @@ export class Decoder {
    *
    * @throws {FloeError} what bringing an expert in throws; the device is ready for the next step then.
    */
-  async run(program: DecodeProgram, signal?: AbortSignal): Promise<readonly number[]> {
+  async run(program: DecodeProgram, schedule: Schedule, signal?: AbortSignal): Promise<readonly number[]> {
     const { stepDevice: device, schedule: measured, clock, dropBelow } = this;
     const experts = this.experts!;
-    const step = new Step(
-      { device, experts, measured, worth: this.worth!, clock, dropBelow },
-      program,
-      measured.choose(experts.allResident),
-    );
+    const step = new Step({ device, experts, measured, worth: this.worth!, clock, dropBelow }, program, schedule);
+    const before = experts.counts.faultedLayers;
     try {
       const ids = await step.run(signal);
       this.worth!.ended();
+      this.lookahead!.ended(program.guessAhead > 0, experts.counts.faultedLayers - before);
       for (const token of step.routes.tokens) this.onRoutes(token);
       return ids;
     } catch (error) {

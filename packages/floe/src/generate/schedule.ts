@@ -78,6 +78,19 @@ export class AdaptiveSchedule {
     const group = Math.min(MOST_GROUPED, Math.max(1, Math.ceil(this.submits.value / layerMs)));
     return { runAhead: Math.min(nLayers, runAhead), group, overlap: true, ...this.fixed };
   }
+
+  /** Whether a caller said how far to run ahead. */
+  get fixesRunAhead(): boolean {
+    return this.fixed.runAhead !== undefined;
+  }
+
+  /** What a token of which so many layers miss an expert waits beyond the GPU's own time, by the closed form of docs/routing.md. */
+  stallMs(runAhead: number, nFaulted: number): number {
+    const layerMs = this.layerMs || 1;
+    const exposedMs = Math.max(0, this.latencyMs - this.hidingShare * layerMs);
+    const unhiddenMs = Math.max(0, exposedMs - runAhead * layerMs) / (runAhead + 1);
+    return nFaulted * exposedMs + (this.nLayers - nFaulted) * unhiddenMs;
+  }
 }
 
 /** A quantile of the last samples. */

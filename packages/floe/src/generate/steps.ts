@@ -44,9 +44,6 @@ export interface StepRow extends Draw {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Layers ahead of which a guess is still better than none. */
-const FARTHEST_GUESS = 3;
-
 export class Steps {
   readonly s: StepActivations;
   readonly decoder: Decoder;
@@ -155,12 +152,13 @@ export class Steps {
   }
 
   private async together(rows: readonly StepRow[]): Promise<readonly number[]> {
-    const program = await this.program(this.picker.kindOf(rows), rows.length, this.guessAhead());
+    const { schedule, guessAhead } = this.decoder.lookAhead(this.parts.prefetch);
+    const program = await this.program(this.picker.kindOf(rows), rows.length, guessAhead);
     const before = rows.map(({ seat }) => seat.sequence.length);
     const all = allAborted(rows.map(({ signal }) => signal));
     try {
       this.write(rows);
-      return await this.decoder.run(program, all.signal);
+      return await this.decoder.run(program, schedule, all.signal);
     } catch (error) {
       rewind(rows, before);
       throw error;
@@ -192,13 +190,6 @@ export class Steps {
     this.ids.seat(rows.map(({ seat }) => seat.row));
     this.picker.write(rows);
     places.write(this.s, tokens);
-  }
-
-  /** A guess must aim behind what is queued by the time it is read; farther than a few layers it is worth nothing. */
-  private guessAhead(): number {
-    const { schedule, prefetch } = this.parts;
-    const { runAhead } = schedule.choose(false);
-    return prefetch && runAhead < FARTHEST_GUESS && this.decoder.guessesPay ? runAhead + 1 : 0;
   }
 }
 
