@@ -105,7 +105,7 @@ export class Device {
 function deviceError(error: GPUError, outOfMemory = isOutOfMemory(error)): GpuError {
   return new GpuError(outOfMemory ? 'gpu/out-of-memory' : 'gpu/compile', `WebGPU reported: ${error.message}`, {
     remedy: outOfMemory
-      ? 'Take a smaller model or quantization, or close other tabs that use the GPU.'
+      ? 'Give a smaller `budget.gpuBytes` where the model has experts, take a smaller model, or close other tabs that use the GPU.'
       : 'This is a fault of Floe or of the driver: please report it with the browser and GPU you have.',
   });
 }
