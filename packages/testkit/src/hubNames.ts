@@ -25,6 +25,14 @@ const moe = (router: string, experts: string, [gate, up, down]: readonly [string
 const mlpMoe = moe('mlp.gate', 'mlp.experts', ['gate_proj', 'up_proj', 'down_proj']);
 const mixtralMoe = moe('block_sparse_moe.gate', 'block_sparse_moe.experts', ['w1', 'w3', 'w2']);
 
+const gemmaLayer = {
+  ...attention,
+  ...mlp,
+  post_attention_norm: 'post_attention_layernorm',
+  ffn_norm: 'pre_feedforward_layernorm',
+  post_ffw_norm: 'post_feedforward_layernorm',
+};
+
 const layers: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   llama: { ...attention, ...mlp },
   mixtral: { ...attention, ffn_norm: 'post_attention_layernorm', ...mixtralMoe },
@@ -38,6 +46,25 @@ const layers: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     ...mixtralMoe,
   },
   qwen2: { ...attention, ...mlp },
+  qwen2_moe: {
+    ...attention,
+    ffn_norm: 'post_attention_layernorm',
+    ...mlpMoe,
+    ffn_gate_shexp: 'mlp.shared_expert.gate_proj',
+    ffn_up_shexp: 'mlp.shared_expert.up_proj',
+    ffn_down_shexp: 'mlp.shared_expert.down_proj',
+    ffn_gate_inp_shexp: 'mlp.shared_expert_gate',
+  },
+  phi3: {
+    attn_norm: 'input_layernorm',
+    attn_qkv: 'self_attn.qkv_proj',
+    attn_output: 'self_attn.o_proj',
+    ffn_norm: 'post_attention_layernorm',
+    ffn_up: 'mlp.gate_up_proj',
+    ffn_down: 'mlp.down_proj',
+  },
+  gemma2: gemmaLayer,
+  gemma3_text: gemmaLayer,
   qwen3: { ...attention, ...mlp },
   olmoe: { ...attention, ffn_norm: 'post_attention_layernorm', ...mlpMoe },
   qwen3_moe: {
@@ -79,10 +106,14 @@ export function hubConfig({ metadata, tensors }: GgufInput): Record<string, unkn
   const architecture = String(metadata['general.architecture']);
   const of = (key: string): unknown => plain(metadata[`${architecture}.${key}`]);
   const hasExperts = of('expert_count') !== undefined;
-  const modelType = architecture === 'llama' && hasExperts ? 'mixtral' : architecture.replace('qwen3moe', 'qwen3_moe');
+  const modelType =
+    architecture === 'llama' && hasExperts
+      ? 'mixtral'
+      : architecture.replace(/^(qwen[23])moe$/, '$1_moe').replace('gemma3', 'gemma3_text');
+  const isGemma = architecture.startsWith('gemma');
   const config: Record<string, unknown> = {
     model_type: modelType,
-    hidden_act: 'silu',
+    hidden_act: isGemma ? 'gelu_pytorch_tanh' : 'silu',
     vocab_size: of('vocab_size'),
     max_position_embeddings: of('context_length'),
     hidden_size: of('embedding_length'),
@@ -94,14 +125,19 @@ export function hubConfig({ metadata, tensors }: GgufInput): Record<string, unkn
     rope_theta: of('rope.freq_base'),
     head_dim: of('attention.key_length'),
     tie_word_embeddings: !tensors.some(({ name }) => name === 'output.weight'),
-    sliding_window: null,
-    [modelType === 'qwen3_moe' || modelType === 'olmoe' ? 'num_experts' : 'num_local_experts']: of('expert_count'),
+    sliding_window: of('attention.sliding_window') ?? null,
+    [/^qwen|^olmoe/.test(modelType) ? 'num_experts' : 'num_local_experts']: of('expert_count'),
     num_experts_per_tok: of('expert_used_count'),
     moe_intermediate_size: of('expert_feed_forward_length'),
+    shared_expert_intermediate_size: of('expert_shared_feed_forward_length'),
     bos_token_id: plain(metadata['tokenizer.ggml.bos_token_id']),
     eos_token_id: plain(metadata['tokenizer.ggml.eos_token_id']),
     ...(modelType === 'arctic' ? { moe_layer_frequency: 1, parallel_attn_mlp_res: true, use_residual: true } : {}),
     ...(modelType === 'olmoe' ? { norm_topk_prob: false, clip_qkv: null } : {}),
+    ...(isGemma ? { hidden_activation: 'gelu_pytorch_tanh', query_pre_attn_scalar: of('attention.key_length') } : {}),
+    attn_logit_softcapping: of('attn_logit_softcapping'),
+    final_logit_softcapping: of('final_logit_softcapping'),
+    ...(modelType === 'qwen2_moe' ? { decoder_sparse_step: 1, norm_topk_prob: false } : {}),
     ...(modelType === 'qwen3_moe' ? { decoder_sparse_step: 1, norm_topk_prob: true } : {}),
   };
   return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined));

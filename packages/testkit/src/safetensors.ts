@@ -107,9 +107,13 @@ function store(tensor: TensorInput, config: Readonly<Record<string, unknown>>, o
     scales !== undefined && /^blk\..*\.weight$/.test(tensor.name) && !isVector && !/gate_inp/.test(tensor.name);
   if (isScaled) return storeScaled(tensor, name, headRows, options);
   // Rounded first, so that what is stored is what is meant.
-  const data = rounded(type, tensor.data);
-  const bytes = encode(type as 'F32', permuted(data, tensor.shape, headRows));
-  return { inputs: [{ name, dtype: type, shape: tensor.shape, bytes }], meant: { ...tensor, data } };
+  const lacksOne = /^gemma/.test(String(config.model_type)) && tensor.name.includes('norm');
+  const kept = rounded(type, lacksOne ? tensor.data.map((weight) => weight - 1) : tensor.data);
+  const bytes = encode(type as 'F32', permuted(kept, tensor.shape, headRows));
+  const data = lacksOne ? kept.map((weight) => weight + 1) : kept;
+  // A linear map to one value, which GGUF has as a vector.
+  const shape = name.endsWith('shared_expert_gate.weight') ? [1, ...tensor.shape] : tensor.shape;
+  return { inputs: [{ name, dtype: type, shape, bytes }], meant: { ...tensor, data } };
 }
 
 function storeScaled(tensor: TensorInput, name: string, headRows: number | null, options: SafetensorsOptions) {

@@ -17,7 +17,7 @@ const COMMON: Readonly<Record<string, string>> = {
 
 /** What config.json says, under GGUF's keys. */
 export function configEntries(config: JsonReader, family: Family): Entries {
-  only(config, 'hidden_act', 'silu');
+  only(config, 'hidden_act', family.activation ?? 'silu');
   only(config, 'partial_rotary_factor', 1);
   const { architecture } = family;
   const headDim = headDimOf(config);

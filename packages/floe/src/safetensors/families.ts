@@ -1,6 +1,6 @@
 /** The families whose checkpoints are read: a row each says how a hub's names and settings become GGUF's. */
 import { ModelError } from '../errors/index.ts';
-import { counts, type Entries, u32 } from './entries.ts';
+import { counts, type Entries, f32, u32 } from './entries.ts';
 import type { JsonReader } from './json.ts';
 
 export interface Family {
@@ -12,6 +12,10 @@ export interface Family {
    * Whether conversion to GGUF turns pairs (i, i + half) of a head into (2i, 2i + 1), by the order of q's and k's rows.
    */
   readonly pairsByTurns: boolean;
+  /** Norms' weights are stored less 1. */
+  readonly normsLackOne?: boolean;
+  /** `hidden_act`; default silu. */
+  readonly activation?: string;
   /** Modules of a layer, without `model.layers.N.`, and what GGUF calls them; `*` is an expert's number. */
   readonly layer: Readonly<Record<string, string>>;
   /** Metadata beside what every decoder has, without the architecture's prefix. @throws {ModelError} what Floe can't run. */
@@ -54,11 +58,24 @@ const mlpMoe = {
   'mlp.experts.*.down_proj': 'ffn_down.*',
 };
 
+/** A norm before and behind each branch. */
+const fourNorms = {
+  ...attention,
+  post_attention_layernorm: 'post_attention_norm',
+  pre_feedforward_layernorm: 'ffn_norm',
+  post_feedforward_layernorm: 'post_ffw_norm',
+  'mlp.gate_proj': 'ffn_gate',
+  'mlp.up_proj': 'ffn_up',
+  'mlp.down_proj': 'ffn_down',
+};
+
 /** Writers of some families changed their minds about a name. */
 const experts = (config: JsonReader): Entries => ({
   expert_count: u32(config.optionalCount('num_local_experts') ?? config.count('num_experts')),
   expert_used_count: u32(config.count('num_experts_per_tok')),
 });
+
+const GELU = 'gelu_pytorch_tanh';
 
 const families: readonly Family[] = [
   {
@@ -101,6 +118,75 @@ const families: readonly Family[] = [
     pairsByTurns: false,
     layer: { ...attention, ...mlp },
     metadata: withoutWindow,
+  },
+  {
+    modelTypes: ['qwen2_moe'],
+    architecture: 'qwen2moe',
+    pairsByTurns: false,
+    layer: {
+      ...attention,
+      post_attention_layernorm: 'ffn_norm',
+      ...mlpMoe,
+      'mlp.shared_expert.gate_proj': 'ffn_gate_shexp',
+      'mlp.shared_expert.up_proj': 'ffn_up_shexp',
+      'mlp.shared_expert.down_proj': 'ffn_down_shexp',
+      'mlp.shared_expert_gate': 'ffn_gate_inp_shexp',
+    },
+    metadata: (config) => {
+      only(config, 'decoder_sparse_step', 1);
+      only(config, 'norm_topk_prob', false);
+      return {
+        ...withoutWindow(config),
+        ...experts(config),
+        ...counts(config, {
+          moe_intermediate_size: 'expert_feed_forward_length',
+          shared_expert_intermediate_size: 'expert_shared_feed_forward_length',
+        }),
+      };
+    },
+  },
+  {
+    // q, k and v are one matrix in GGUF too, and gate over up. Its window is left out, as it is of a GGUF.
+    modelTypes: ['phi3'],
+    architecture: 'phi3',
+    pairsByTurns: false,
+    layer: {
+      input_layernorm: 'attn_norm',
+      'self_attn.qkv_proj': 'attn_qkv',
+      'self_attn.o_proj': 'attn_output',
+      post_attention_layernorm: 'ffn_norm',
+      'mlp.gate_up_proj': 'ffn_up',
+      'mlp.down_proj': 'ffn_down',
+    },
+  },
+  {
+    modelTypes: ['gemma2'],
+    architecture: 'gemma2',
+    pairsByTurns: false,
+    normsLackOne: true,
+    activation: GELU,
+    layer: fourNorms,
+    metadata: (config) => ({
+      ...gemma(config, 46),
+      ...cap(config, 'attn_logit_softcapping'),
+      ...cap(config, 'final_logit_softcapping'),
+    }),
+  },
+  {
+    // Without eyes; of those that see, config.json is of two models.
+    modelTypes: ['gemma3_text'],
+    architecture: 'gemma3',
+    pairsByTurns: false,
+    normsLackOne: true,
+    activation: GELU,
+    layer: { ...fourNorms, ...queryNorms },
+    metadata: (config) => {
+      only(config, 'rope_local_base_freq', 10_000);
+      only(config, 'sliding_window_pattern', 6);
+      for (const key of ['attn_logit_softcapping', 'final_logit_softcapping', 'rope_parameters'])
+        if ((config.get(key) ?? null) !== null) throw unsupported(key);
+      return gemma(config, 62);
+    },
   },
   {
     modelTypes: ['qwen3'],
@@ -173,6 +259,22 @@ export function unsupported(what: string): ModelError {
     remedy: 'Take another model: this one would answer wrongly.',
     details: { what },
   });
+}
+
+/** Scores are scaled by the heads' width; of the largest model of a generation by the width they would have if they filled it. */
+function gemma(config: JsonReader, nLayersOf27B: number): Entries {
+  only(config, 'hidden_activation', GELU);
+  const [modelDim, nHeads] = [config.count('hidden_size'), config.count('num_attention_heads')];
+  const headDim = config.count('head_dim');
+  const isLargest = config.count('num_hidden_layers') === nLayersOf27B;
+  only(config, 'query_pre_attn_scalar', isLargest ? modelDim / nHeads : headDim);
+  return counts(config, { sliding_window: 'attention.sliding_window' });
+}
+
+/** null says that there is none, which GGUF says by 0; left out, it is the family's. */
+function cap(config: JsonReader, key: string): Entries {
+  const isNull = config.entries().some(([name, value]) => name === key && value === null);
+  return { [key]: f32(isNull ? 0 : config.optionalNumber(key)) };
 }
 
 function withoutWindow(config: JsonReader): Entries {

@@ -33,6 +33,8 @@ export type Ingredient =
       readonly scales: Scales | null;
       /** Rows of a head whose halves are to lie side by side, by turns; null: rows stay where they are. */
       readonly headRows: number | null;
+      /** Whether the file's are less 1; F32. */
+      readonly lacksOne: boolean;
     };
 
 /** Bytes of a shard. */
@@ -87,7 +89,14 @@ export function makingOf(recipe: Recipe, from: number, to: number): Making {
 
 /** Whether the tensor's bytes are those of the file. */
 export function isPlain({ format, from }: Recipe): boolean {
-  return from.kind === 'stored' && from.tensor.dtype === format && from.headRows === null && from.scales === null;
+  return from.kind === 'stored' && !from.lacksOne && isAsStored(from, format);
+}
+
+function isAsStored(
+  { tensor, headRows, scales }: Extract<Ingredient, { kind: 'stored' }>,
+  format: FormatName,
+): boolean {
+  return tensor.dtype === format && headRows === null && scales === null;
 }
 
 /** A vector is as many rows of one weight. */
@@ -131,10 +140,11 @@ interface Stored {
 type RowMaker = (row: number, to: Uint8Array, at: number) => void;
 
 function rowMaker(recipe: Recipe, read: Stored): RowMaker {
-  const { tensor, scales } = recipe.from as Extract<Ingredient, { kind: 'stored' }>;
+  const { tensor, scales, lacksOne } = recipe.from as Extract<Ingredient, { kind: 'stored' }>;
   const { rowElements } = rowsOf(recipe.shape);
   const storedBytes = tensor.sizeBytes / rowsOf(tensor.shape).nRows;
   const at = (row: number) => (row - read.firstRow) * storedBytes;
+  if (lacksOne) return widened(tensor.dtype, read.stored, rowElements, at, 1);
   if (tensor.dtype === recipe.format && !scales) {
     return (row, to, toAt) => to.set(read.stored.subarray(at(row), at(row) + storedBytes), toAt);
   }
@@ -147,12 +157,14 @@ function rowMaker(recipe: Recipe, read: Stored): RowMaker {
 type RowPlace = (row: number) => number;
 type ScaleReader = (row: number, element: number) => number;
 
-/** F32 of F16 or BF16: exact. */
-function widened(dtype: string, stored: Uint8Array, rowElements: number, at: RowPlace): RowMaker {
+/** F32 of F16, BF16 or F32: exact, but for what is added. */
+function widened(dtype: string, stored: Uint8Array, rowElements: number, at: RowPlace, added = 0): RowMaker {
   const numbers = floatsOf(dtype, stored);
+  const width = dtype === 'F32' ? 4 : 2;
   return (row, to, toAt) => {
     const words = new Float32Array(to.buffer, to.byteOffset + toAt, rowElements);
-    words.set(numbers.subarray(at(row) / 2, at(row) / 2 + rowElements));
+    const first = at(row) / width;
+    for (let i = 0; i < rowElements; i++) words[i] = numbers[first + i]! + added;
   };
 }
 

@@ -5,7 +5,7 @@ import { headDimOf, isTied, ropeFreqs, scaleBlock } from './config.ts';
 import { invalid, quote, unsupportedType } from './fail.ts';
 import { type Family, ggufStem } from './families.ts';
 import type { JsonReader } from './json.ts';
-import type { Recipe } from './recipe.ts';
+import type { Ingredient, Recipe } from './recipe.ts';
 import { SCALE_SUFFIXES, type Scales, scalesOf, UNUSED_SUFFIXES } from './scales.ts';
 import type { PlacedTensor } from './shards.ts';
 
@@ -36,7 +36,8 @@ export function recipesOf(
     const scale = suffix === 'weight' ? scaleTensor(tensors, module) : undefined;
     if (scale) used.add(scale.name);
     const headRows = family.pairsByTurns && /\.attn_[qk]$/.test(stem) ? headDim : null;
-    recipes.push(recipeOf(`${stem}.${suffix}`, tensor, scaleFor(tensor, scale, block), headRows));
+    const lacksOne = (family.normsLackOne ?? false) && /_norm$/.test(stem);
+    recipes.push(recipeOf(`${stem}.${suffix}`, tensor, { scales: scaleFor(tensor, scale, block), headRows, lacksOne }));
   }
   checkScales(tensors, used, isOutputTied);
   if (unknown.length > 0) throw noUse(unknown, family);
@@ -98,7 +99,9 @@ function checkScales(
   }
 }
 
-function recipeOf(name: string, tensor: PlacedTensor, scales: Scales | null, headRows: number | null): Recipe {
+function recipeOf(name: string, stored: PlacedTensor, made: Making): Recipe {
+  const { scales, headRows, lacksOne } = made;
+  const tensor = scales ? stored : squeezed(stored);
   const { shape, dtype } = tensor;
   if (shape.length < 1 || shape.length > 2 || shape.some((dim) => dim < 1)) {
     throw invalid(`${quote(tensor.name)} is [${shape}]; a vector or a matrix is needed.`, { tensor: tensor.name });
@@ -110,7 +113,20 @@ function recipeOf(name: string, tensor: PlacedTensor, scales: Scales | null, hea
       headRows,
     });
   }
-  return { name, shape, format: formatOf(name, tensor, dtype), from: { kind: 'stored', tensor, scales, headRows } };
+  return {
+    name,
+    shape,
+    format: formatOf(name, tensor, dtype),
+    from: { kind: 'stored', tensor, scales, headRows, lacksOne },
+  };
+}
+
+/** What is done to a tensor. */
+type Making = Omit<Extract<Ingredient, { kind: 'stored' }>, 'kind' | 'tensor'>;
+
+/** A matrix of one row is a vector in GGUF. */
+function squeezed(tensor: PlacedTensor): PlacedTensor {
+  return tensor.shape.length === 2 && tensor.shape[0] === 1 ? { ...tensor, shape: tensor.shape.slice(1) } : tensor;
 }
 
 /** As in a GGUF, vectors and the router are F32; so is F8_E4M3 whose rows are no whole blocks. */

@@ -117,6 +117,23 @@ describe('settings', () => {
     }
   });
 
+  it.each<[Record<string, unknown>, RegExp]>([
+    [{ query_pre_attn_scalar: 224 }, /query_pre_attn_scalar 224/],
+    [{ hidden_activation: 'gelu' }, /hidden_activation "gelu"/],
+    [{ hidden_act: 'silu' }, /hidden_act "silu"/],
+    [{ rope_local_base_freq: 20_000 }, /rope_local_base_freq 20000/],
+    [{ sliding_window_pattern: 2 }, /sliding_window_pattern 2/],
+    [{ rope_parameters: { full_attention: { rope_theta: 1e6 } } }, /rope_parameters/],
+    [{ final_logit_softcapping: 30 }, /final_logit_softcapping/],
+  ])('of Gemma 3 %j are refused', async (own, message) => {
+    const gemma = randomGguf({ ...shape, architecture: 'gemma3', ffDim: 128, headDim: 48, type: 'F32' });
+    await expect(open(configured(own, folder({}, gemma)))).rejects.toMatchObject({
+      code: 'model/unsupported-architecture',
+      message: expect.stringMatching(message),
+    });
+    await (await open(folder({}, gemma))).close();
+  });
+
   it('a config.json that is no JSON is refused', async () => {
     const files = new Map([...folder(), ['config.json', new TextEncoder().encode('{"a": ')]]);
     await expect(open(files)).rejects.toMatchObject({
