@@ -136,7 +136,7 @@ export interface ExpertsReport {
   readonly nSlots: number;
   /** [nLayers · nExperts], each the index of its place in `EXPERT_PLACES`: absent, stored, cached, resident. */
   readonly places: Uint8Array;
-  /** [nLayers · nExpertsUsed] the experts of the last token. */
+  /** [nLayers · nExpertsUsed] the experts of the last token; empty before the first. */
   readonly lastRouted: Uint16Array;
   readonly memoryBytes: { readonly used: number; readonly budget: number };
   readonly counts: ExpertCounts;
