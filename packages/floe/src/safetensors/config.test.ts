@@ -1,6 +1,6 @@
 /** Settings that become metadata, and shapes by which scales are known. */
 import { describe, expect, it } from 'vitest';
-import { configEntries, ropeFreqs } from './config.ts';
+import { configEntries, ropeFreqs, scaleBlock } from './config.ts';
 import { familyOf } from './families.ts';
 import { parseObject } from './json.ts';
 import { scalesOf } from './scales.ts';
@@ -101,6 +101,15 @@ describe('a scale', () => {
   ])('of shape %j is of %i × %i weights', (shape, rows, elements) => {
     expect(scalesOf(weight, tensor('s', ...shape), [128, 128])).toMatchObject({ rows, elements });
   });
+  it.each([
+    [{}, [128, 128]],
+    [{ quantization_config: { weight_block_size: [64, 256] } }, [64, 256]],
+    [{ quantization_config: { config_groups: { group_0: { weights: { block_structure: [128, 384] } } } } }, [128, 384]],
+    [{ quantization_config: { config_groups: { group_0: { weights: { strategy: 'channel' } } } } }, [128, 128]],
+  ])('of a block is of as many weights as %j says', (own, block) => {
+    expect(scaleBlock(configOf(own))).toEqual(block);
+  });
+
   it.each([[[5, 3]], [[640]], [[1, 640]], [[3, 5, 1]], [[2, 5]], [[0]]])('of shape %j is of none', (shape) => {
     expect(() => scalesOf(weight, tensor('s', ...shape), [128, 128])).toThrow(
       expect.objectContaining({ code: 'safetensors/invalid' }),
