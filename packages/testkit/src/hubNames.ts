@@ -124,6 +124,7 @@ export function hubConfig({ metadata, tensors }: GgufInput): Record<string, unkn
     rms_norm_eps: of('attention.layer_norm_rms_epsilon'),
     rope_theta: of('rope.freq_base'),
     head_dim: of('attention.key_length'),
+    ...longRope(of, tensors),
     tie_word_embeddings: !tensors.some(({ name }) => name === 'output.weight'),
     sliding_window: of('attention.sliding_window') ?? null,
     [/^qwen|^olmoe/.test(modelType) ? 'num_experts' : 'num_local_experts']: of('expert_count'),
@@ -141,6 +142,16 @@ export function hubConfig({ metadata, tensors }: GgufInput): Record<string, unkn
     ...(modelType === 'qwen3_moe' ? { decoder_sparse_step: 1, norm_topk_prob: true } : {}),
   };
   return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined));
+}
+
+/** Its factors stand in the configuration, not among the weights. */
+function longRope(of: (key: string) => unknown, tensors: GgufInput['tensors']): Record<string, unknown> {
+  if (of('rope.scaling.type') !== 'longrope') return {};
+  const factors = (which: string) => [...tensors.find(({ name }) => name === `rope_factors_${which}.weight`)!.data];
+  return {
+    rope_scaling: { type: 'longrope', long_factor: factors('long'), short_factor: factors('short') },
+    original_max_position_embeddings: of('rope.scaling.original_context_length'),
+  };
 }
 
 function plain(value: MetadataInput | undefined): unknown {

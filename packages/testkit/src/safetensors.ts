@@ -100,6 +100,7 @@ function shardFiles(stored: readonly StoredInput[], nShards: number): [name: str
 
 function store(tensor: TensorInput, config: Readonly<Record<string, unknown>>, options: SafetensorsOptions) {
   const { vectors = 'F32', scales } = options;
+  if (tensor.name.startsWith('rope_factors_')) return { inputs: [], meant: tensor };
   const { name, headRows } = hubName(tensor.name, config);
   const isVector = tensor.shape.length === 1;
   const type = isVector ? vectors : tensor.type;

@@ -1,8 +1,10 @@
 /** Settings that become metadata, and shapes by which scales are known. */
 import { describe, expect, it } from 'vitest';
-import { configEntries, ropeFreqs, scaleBlock } from './config.ts';
+import { configEntries, scaleBlock } from './config.ts';
 import { familyOf } from './families.ts';
 import { parseObject } from './json.ts';
+import type { Recipe } from './recipe.ts';
+import { ropeRecipes } from './rope.ts';
 import { scalesOf } from './scales.ts';
 import type { PlacedTensor } from './shards.ts';
 
@@ -44,7 +46,7 @@ describe('config.json', () => {
   it('of newer transformers has its rope in one object', () => {
     const own = { rope_theta: undefined, rope_parameters: { rope_type: 'default', rope_theta: 1e6 } };
     expect(entriesOf(own)['llama.rope.freq_base']).toBe(1e6);
-    expect(ropeFreqs(configOf(own))).toBeNull();
+    expect(ropeRecipes(configOf(own), 128)).toEqual([]);
   });
 
   it('scales by linear and YaRN under GGUF’s keys', () => {
@@ -69,7 +71,7 @@ describe('config.json', () => {
       high_freq_factor: 4,
       original_max_position_embeddings: 8192,
     };
-    const recipe = ropeFreqs(configOf({ rope_scaling }))!;
+    const [recipe] = ropeRecipes(configOf({ rope_scaling }), 128) as [Recipe];
     expect(recipe).toMatchObject({ name: 'rope_freqs.weight', shape: [64], format: 'F32' });
     const divisors = recipe.from.kind === 'made' ? new Float32Array(recipe.from.bytes.slice().buffer) : [];
     const kinds = { short: 0, between: 0, long: 0 };

@@ -1,11 +1,12 @@
 /** Which GGUF tensors a checkpoint's are, and how they are made. */
 import { ModelError } from '../errors/index.ts';
 import { F8_BLOCK_ELEMENTS, type FormatName } from '../quant/index.ts';
-import { headDimOf, isTied, ropeFreqs, scaleBlock } from './config.ts';
+import { headDimOf, isTied, scaleBlock } from './config.ts';
 import { invalid, quote, unsupportedType } from './fail.ts';
 import { type Family, ggufStem } from './families.ts';
 import type { JsonReader } from './json.ts';
 import type { Ingredient, Recipe } from './recipe.ts';
+import { ropeRecipes } from './rope.ts';
 import { SCALE_SUFFIXES, type Scales, scalesOf, UNUSED_SUFFIXES } from './scales.ts';
 import type { PlacedTensor } from './shards.ts';
 
@@ -41,8 +42,7 @@ export function recipesOf(
   }
   checkScales(tensors, used, isOutputTied);
   if (unknown.length > 0) throw noUse(unknown, family);
-  const freqs = ropeFreqs(config);
-  return freqs ? [freqs, ...recipes] : recipes;
+  return [...ropeRecipes(config, headDim), ...recipes];
 }
 
 function parted(name: string): [module: string, suffix: string] {

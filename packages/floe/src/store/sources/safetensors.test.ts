@@ -40,6 +40,15 @@ const families: Record<string, Omit<RandomModelOptions, 'type'>> = {
   qwen2: { ...shape, architecture: 'qwen2', ffDim: 160 },
   qwen2moe: { ...shape, architecture: 'qwen2moe', ffDim: 160, ...moe },
   phi3: { ...shape, architecture: 'phi3', ffDim: 160 },
+  'phi3 with LongRoPE': {
+    ...{ ...shape, architecture: 'phi3', ffDim: 160, nCtxTrain: 512 },
+    ropeScaling: {
+      type: 'longrope',
+      original_context_length: 128,
+      // Of a context four times as long.
+      attn_factor: { f32: Math.sqrt(1 + Math.log(4) / Math.log(128)) },
+    },
+  },
   gemma2: { ...shape, architecture: 'gemma2', ffDim: 160, headDim: 48 },
   gemma3: { ...shape, architecture: 'gemma3', ffDim: 160, headDim: 48 },
   qwen3: { ...shape, architecture: 'qwen3', ffDim: 160, headDim: 64 },

@@ -94,6 +94,11 @@ describe('a folder without', () => {
 });
 
 describe('settings', () => {
+  const longRope = (own: object) => {
+    const factors = Array(16).fill(1.5);
+    const base = { long_factor: factors, short_factor: factors, original_max_position_embeddings: 64 };
+    return { type: 'longrope', ...base, ...own };
+  };
   it.each<[Record<string, unknown>, string, RegExp]>([
     [{ model_type: 'falcon' }, 'model/unsupported-architecture', /falcon/],
     [{ model_type: undefined }, 'safetensors/invalid', /model_type is not there/],
@@ -104,6 +109,8 @@ describe('settings', () => {
     [{ partial_rotary_factor: 0.5 }, 'model/unsupported-architecture', /partial_rotary_factor/],
     [{ rope_scaling: { type: 'dynamic', factor: 2 } }, 'model/unsupported-architecture', /dynamic/],
     [{ rope_scaling: { rope_type: 'yarn', factor: 2, mscale: 1 } }, 'model/unsupported-architecture', /mscale/],
+    [{ rope_scaling: longRope({ long_mscale: 1 }) }, 'model/unsupported-architecture', /long_mscale/],
+    [{ rope_scaling: longRope({ short_factor: [1, 2] }) }, 'safetensors/invalid', /short_factor .*16 numbers/],
     [{ rope_scaling: { rope_type: 'linear' } }, 'safetensors/invalid', /rope_scaling.factor is not there/],
     [{ quantization_config: { weight_block_size: [128, 32] } }, 'safetensors/unsupported-type', /128 × 32/],
   ])('%j are refused', async (own, code, message) => {
