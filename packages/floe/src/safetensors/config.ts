@@ -1,6 +1,6 @@
 /** config.json as GGUF's metadata. */
 import { counts, type Entries, f32, text, u32 } from './entries.ts';
-import { type Family, only } from './families.ts';
+import { type Family, only } from './family.ts';
 import type { JsonReader } from './json.ts';
 import { ropeEntries } from './rope.ts';
 import { checkBlock, DEFAULT_BLOCK } from './scales.ts';

@@ -1,6 +1,6 @@
 /** RoPE in config.json, as GGUF's metadata and tensors. */
 import { type Entries, f32, text, u32 } from './entries.ts';
-import { unsupported } from './families.ts';
+import { unsupported } from './family.ts';
 import type { JsonReader } from './json.ts';
 import type { Recipe } from './recipe.ts';
 

@@ -3,7 +3,7 @@ import { ModelError } from '../errors/index.ts';
 import { F8_BLOCK_ELEMENTS, type FormatName } from '../quant/index.ts';
 import { headDimOf, isTied, scaleBlock } from './config.ts';
 import { invalid, quote, unsupportedType } from './fail.ts';
-import { type Family, ggufStem } from './families.ts';
+import { type Family, ggufStem } from './family.ts';
 import type { JsonReader } from './json.ts';
 import type { Ingredient, Recipe } from './recipe.ts';
 import { ropeRecipes } from './rope.ts';
