@@ -5,9 +5,10 @@ import type { SavedConversation } from '../store/index.ts';
 import { endIds } from '../text/index.ts';
 import { checkPrompt, maxTokensOf, pickingOf, seedOf, stopsOf } from './check.ts';
 import { Conversations, type InStorage } from './conversations.ts';
+import type { SavedRequest } from './keeper.ts';
 import type { ModelParts } from './modelParts.ts';
 import { OwnAnswers } from './ownAnswers.ts';
-import { idsOf, type SavedBlocks, SavedConversations, type SavedRequest } from './savedConversations.ts';
+import { idsOf, type SavedBlocks, SavedConversations } from './savedConversations.ts';
 import { Spilled } from './spilled.ts';
 import type { CompletionRequest, ConversationCounts, LoadNotice, ResumeOptions } from './types.ts';
 
