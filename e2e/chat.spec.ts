@@ -120,6 +120,60 @@ test.describe('a model that is loaded once', () => {
   });
 });
 
+test('a page that is closed in the middle of an answer has the chat at its next visit, and goes on where it was', async ({
+  floe,
+  server,
+}) => {
+  await floe.openWith(server.url);
+  expect(await floe.ask(short.question, short.tables)).toBe(short.answer);
+  await floe.get('schema').fill(long.tables);
+  const before = await savedAt(floe);
+  await floe.send(long.question);
+  await expect.poll(() => savedAt(floe)).not.toBe(before);
+  await floe.page.reload();
+
+  await floe.openWith(server.url);
+  await expect(floe.get('last-visit')).toBeVisible();
+  await expect(floe.get('message-user')).toHaveText([short.question, long.question]);
+  await expect(floe.get('answer-code')).toHaveText(short.answer);
+  await expect(floe.get('interrupted')).toBeVisible();
+  for (const [name, width] of Object.entries({ desk: 1280, phone: 390 })) {
+    await floe.page.setViewportSize({ width, height: 850 });
+    await floe.get('go-on').scrollIntoViewIfNeeded();
+    await floe.picture(`${name}-interrupted`);
+    const overflow = await floe.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    expect(overflow, name).toBeLessThanOrEqual(0);
+  }
+  await floe.get('go-on').click();
+  await expect(floe.get('answer-stats')).toHaveCount(1);
+  await floe.reaches('ready');
+  expect(await floe.lastAnswer()).toBe(long.answer);
+
+  await expect(floe.get('answer-code')).toHaveText([short.answer, long.answer]);
+  await expect(floe.get('go-on')).toHaveCount(0);
+  await floe.get('new-chat').click();
+  await expect.poll(() => savedAt(floe)).toBeNull();
+  await floe.openWith(server.url);
+  await expect(floe.get('welcome')).toBeVisible();
+  await expect(floe.get('last-visit')).toHaveCount(0);
+});
+
+/** When the last answer was saved, as the store says; null where none is. */
+function savedAt(floe: FloePage): Promise<number | null> {
+  return floe.page.evaluate(async () => {
+    const opening = indexedDB.open('floe-conversations');
+    const db = await new Promise<IDBDatabase>((resolve) => {
+      opening.onsuccess = () => resolve(opening.result);
+    });
+    const reading = db.transaction('conversations').objectStore('conversations').get('demo chat');
+    await new Promise((resolve) => {
+      reading.onsuccess = resolve;
+    });
+    db.close();
+    return reading.result?.conversation.savedMs ?? null;
+  });
+}
+
 test('the page refuses markup that did not pass the sanitizer, and scripts of other origins', async ({
   floe,
   server,

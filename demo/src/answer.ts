@@ -1,6 +1,6 @@
 /** One question and its answer, as it grows. */
 import { codeBlock } from './codeBlock.ts';
-import { el } from './dom.ts';
+import { button, el } from './dom.ts';
 import { errorBox, shown } from './errors.ts';
 import { digits, duration } from './format.ts';
 import { markdown } from './markdown.ts';
@@ -11,7 +11,7 @@ export class Answer {
   readonly element: HTMLElement;
   readonly #body = el('div', { class: 'answer-body', testid: 'message-assistant' });
   readonly #foot = el('p', { class: 'answer-foot' });
-  readonly #askedAt = performance.now();
+  #askedAt = performance.now();
   #firstAt = 0;
   #nChunks = 0;
   #frame = 0;
@@ -22,7 +22,7 @@ export class Answer {
     question: string,
     private readonly schema: string | null,
   ) {
-    this.#body.append(el('span', { class: 'waiting', testid: 'waiting' }, 'Reading the question'));
+    this.wait();
     this.element = el(
       'article',
       { class: 'turn', testid: 'turn' },
@@ -34,6 +34,27 @@ export class Answer {
 
   get text(): string {
     return this.#text;
+  }
+
+  /** From now on its text is waited for. */
+  wait(): void {
+    this.#askedAt = performance.now();
+    this.#body.replaceChildren(el('span', { class: 'waiting', testid: 'waiting' }, 'Reading the question'));
+  }
+
+  /** Shows what an earlier visit had for an answer. */
+  restore(text: string): void {
+    this.#text = text;
+    this.#draw(true);
+  }
+
+  /** Says that the page was closed before the answer was over; with `onGoOn` where it can be gone on with. */
+  interrupted(onGoOn: (() => void) | null): void {
+    const goOn = onGoOn ? [button('Go on where it was', { testid: 'go-on', onclick: onGoOn })] : [];
+    this.#body.replaceChildren(
+      el('span', { class: 'waiting', testid: 'interrupted' }, 'The page was closed in the middle of this answer.'),
+      ...goOn,
+    );
   }
 
   add(text: string): void {

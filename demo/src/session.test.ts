@@ -27,8 +27,15 @@ beforeEach(() => {
     answer: async function* () {},
   };
   const chat = { completions: { create: () => model.answer() } };
+  const conversations = { list: async () => [] };
   vi.mocked(loadModel).mockImplementation(
-    async () => ({ info: { hasChatTemplate: true, context: { window: 4096 } }, chat, ...model }) as unknown as Model,
+    async () =>
+      ({
+        info: { hasChatTemplate: true, context: { window: 4096 } },
+        chat,
+        conversations,
+        ...model,
+      }) as unknown as Model,
   );
   const store = new Store();
   session = new Session(store, null);

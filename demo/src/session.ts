@@ -1,5 +1,6 @@
 /** The life of one model in the page: load, answer, unload. Changes the state; draws nothing. */
 import {
+  type ChatCompletionChunk,
   type ChatMessage,
   type FinishReason,
   type LoadNotice,
@@ -13,6 +14,7 @@ import {
 import { isAbort, isFatal, shown } from './errors.ts';
 import { ExpertFeed } from './expertFeed.ts';
 import { Feed } from './feed.ts';
+import { SAVED_AS } from './keptChat.ts';
 import { bundled, labelOf, type ModelSource } from './models.ts';
 import { Rate } from './rate.ts';
 import { type Loaded, loaded, type Store } from './state.ts';
@@ -123,8 +125,52 @@ export class Session {
     this.#load?.abort();
   }
 
-  /** Streams an answer into `onText`. Throws what the library throws; a stop is not an error. */
-  async ask({ messages, temperature }: Question, onText: (text: string) => void): Promise<AnswerEnd> {
+  /** Streams an answer into `onText`, saved as it grows. Throws what the library throws; a stop is not an error. */
+  ask({ messages, temperature }: Question, onText: (text: string) => void): Promise<AnswerEnd> {
+    return this.#stream(async (model, signal) => {
+      const save = (await this.#canSave(model)) ? { save: SAVED_AS } : {};
+      const request = { max_tokens: MAX_TOKENS, temperature, signal, stream: true, ...save } as const;
+      return model.info.hasChatTemplate
+        ? model.chat.completions.create({ ...request, messages })
+        : model.completions.create({ ...request, prompt: messages.map((message) => message.content).join('\n\n') });
+    }, onText);
+  }
+
+  /** Streams the answer that was saved last: what it had, and how it goes on. */
+  resume(onText: (text: string) => void): Promise<AnswerEnd> {
+    return this.#stream(
+      async (model, signal) => model.conversations.resume(SAVED_AS, { rebuild: true, signal }),
+      onText,
+    );
+  }
+
+  /** Whether there is an answer to resume. */
+  async hasSaved(): Promise<boolean> {
+    const saved = await loaded(this.store.current)
+      ?.model.conversations.list()
+      .catch(() => []);
+    return saved?.some(({ name }) => name === SAVED_AS) ?? false;
+  }
+
+  /** Deletes what is saved. What can't be deleted will be replaced. */
+  async forget(): Promise<void> {
+    await loaded(this.store.current)
+      ?.model.conversations.delete(SAVED_AS)
+      .catch(() => {});
+  }
+
+  /** Where there is no storage, an answer that is to be saved would be refused. */
+  #canSave(model: Model): Promise<boolean> {
+    return model.conversations.list().then(
+      () => 'indexedDB' in globalThis,
+      () => false,
+    );
+  }
+
+  async #stream(
+    begin: (model: Model, signal: AbortSignal) => Promise<AsyncIterable<ChatCompletionChunk>>,
+    onText: (text: string) => void,
+  ): Promise<AnswerEnd> {
     const state = this.store.current;
     if (state.kind !== 'ready') throw new Error(`Asked while ${state.kind}`);
     const { model } = state;
@@ -133,12 +179,8 @@ export class Session {
     this.#answer = abort;
     this.store.set({ ...state, kind: 'answering' });
     try {
-      const request = { max_tokens: MAX_TOKENS, temperature, signal: abort.signal, stream: true } as const;
-      const chunks = model.info.hasChatTemplate
-        ? model.chat.completions.create({ ...request, messages })
-        : model.completions.create({ ...request, prompt: messages.map((message) => message.content).join('\n\n') });
       let end: AnswerEnd = { finishReason: 'stop', usage: null, window };
-      for await (const { choices, usage } of chunks) {
+      for await (const { choices, usage } of await begin(model, abort.signal)) {
         const [{ delta, finish_reason }] = choices;
         if (delta.content) onText(delta.content);
         if (finish_reason) end = { finishReason: finish_reason, usage: usage ?? null, window };
