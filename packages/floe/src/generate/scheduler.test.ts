@@ -158,6 +158,17 @@ describe('prompts', () => {
     for (const name of ['d', 'e']) expect(mostUnitsBetween(one.log, name)).toBe(1);
   });
 
+  it('the same where those who decode are more than a step has rows', async () => {
+    for (const mostRows of [1, 2]) {
+      const one = device(mostRows);
+      const names = ['d', 'e', 'f'];
+      const decoding = names.map((name) => decode(one, name, 20));
+      await turn();
+      await Promise.all([prompt(one, 'p', 8), ...decoding]);
+      for (const name of names) expect(mostUnitsBetween(one.log, name)).toBe(1);
+    }
+  });
+
   it('control: units that nobody is let between', async () => {
     const one = device();
     const decoding = decode(one, 'd', 12);

@@ -1,6 +1,6 @@
 /**
  * Whose turn it is on the device. Conversations that decode share their steps; a prompt goes in units, and between two of
- * them goes a step of those who decode (Agrawal et al. 2024: chunked prefill that does not stall decoding). Knows no GPU.
+ * them each of those who decode has a step (Agrawal et al. 2024: chunked prefill that does not stall decoding). Knows no GPU.
  *
  *  1. Between two steps of a conversation at most one unit of another's prompt runs, as long as it asks in time.
  *  2. A step holds each conversation at most once, and at most `mostRows` of them, who asked first first.
@@ -110,8 +110,9 @@ export class Scheduler<Row, Result> {
   private async between(): Promise<void> {
     await this.stepping;
     if (this.nAwaited === 0 && this.asked.length === 0) return;
-    await this.others();
-    if (this.asked.length > 0) await this.runOnce();
+    // All of them, in as many steps as that takes: who had to come back after the next unit would wait for two.
+    await this.others(() => this.nAwaited);
+    for (let nLeft = this.asked.length; nLeft > 0; ) nLeft -= await this.runOnce();
   }
 
   private async aside<T>(wait: Promise<T>): Promise<T> {
@@ -136,17 +137,17 @@ export class Scheduler<Row, Result> {
 
   private async runAll(): Promise<void> {
     while (this.asked.length > 0 && this.nPrompts === 0) {
-      await this.others();
+      await this.others(() => Math.min(this.nAwaited, this.options.mostRows()));
       if (this.asked.length > 0) await this.runOnce();
     }
   }
 
   /**
-   * Gives those who have not asked yet the time to. Who got an id of the same step asks at once: then the device still has
+   * Gives those who have not asked yet the time to, until `nWanted` have. Who got an id of the same step asks at once: then the device still has
    * a step to do meanwhile. The others have until it has none, and then their say; who is silent then is waited for no more.
    */
-  private async others(): Promise<void> {
-    const isFull = () => this.asked.length >= Math.min(this.nAwaited, this.options.mostRows());
+  private async others(nWanted: () => number): Promise<void> {
+    const isFull = () => this.asked.length >= nWanted();
     if (isFull()) return;
     await this.options.turn();
     if (isFull()) return;
@@ -161,7 +162,8 @@ export class Scheduler<Row, Result> {
     return [...this.members].filter(({ isAwaited }) => isAwaited).length;
   }
 
-  private async runOnce(): Promise<void> {
+  /** A step of those who asked first: how many that are. */
+  private async runOnce(): Promise<number> {
     const asks = this.asked.splice(0, this.options.mostRows());
     try {
       const { results, done } = await this.options.runStep(asks.map(({ row }) => row));
@@ -170,5 +172,6 @@ export class Scheduler<Row, Result> {
     } catch (error) {
       for (const { reject } of asks) reject(error);
     }
+    return asks.length;
   }
 }
