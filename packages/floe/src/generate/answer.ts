@@ -1,8 +1,9 @@
-import { ContextError, NumericError, throwIfAborted } from '../errors/index.ts';
+import { NumericError, throwIfAborted } from '../errors/index.ts';
 import type { Clock } from '../host/index.ts';
 import { NOTHING_PICKED } from '../kernels/index.ts';
 import type { Tokenizer } from '../text/index.ts';
 import { AnswerParts, type TextPart } from './answerText.ts';
+import { checkRoom, fullWithin } from './contextFull.ts';
 import type { Conversation } from './conversation.ts';
 import type { PendingId, Picking } from './pick.ts';
 import { seededUniform } from './random.ts';
@@ -57,8 +58,8 @@ export async function* answer(
 ): AsyncGenerator<AnswerPart> {
   const { prompt, picking, signal, answered = [] } = request;
   const { window, overflow } = conversation.context;
+  checkRoom(conversation.context, prompt.length);
   const room = overflow === 'slide' ? Number.POSITIVE_INFINITY : window - prompt.length;
-  if (room < 0) throw promptTooLong(prompt.length, window);
   // The id sampled last needs no room: nothing is computed from it.
   const nMost = Math.min(request.maxTokens ?? Number.POSITIVE_INFINITY, room + 1);
   const uniform = seededUniform(request.seed);
@@ -87,7 +88,7 @@ export async function* answer(
     yield* text.push(id);
   }
   const checkWindow = () => {
-    if (overflow === 'error' && ids.length > room) throw windowFull(ids.length, window);
+    if (overflow === 'error' && ids.length > room) throw fullWithin(ids.length, window);
   };
   if (text.stopped || ids.length >= nMost) {
     if (!text.stopped) {
@@ -155,19 +156,5 @@ function pickedId(id: number): number {
   if (id !== NOTHING_PICKED) return id;
   throw new NumericError('numeric/not-finite', 'The logits of a step are not numbers: no token can be picked.', {
     remedy: 'The weights are damaged, or overflow in this quantization. Download the model again or take another file.',
-  });
-}
-
-function promptTooLong(nPrompt: number, window: number): ContextError {
-  return new ContextError('context/full', `The prompt has ${nPrompt} tokens; the window holds ${window}.`, {
-    remedy: "Shorten the prompt, or load the model with a larger `context.window` or with `overflow: 'slide'`.",
-    details: { neededTokens: nPrompt, window },
-  });
-}
-
-function windowFull(nAnswered: number, window: number): ContextError {
-  return new ContextError('context/full', `The window of ${window} tokens is full after ${nAnswered} of the answer.`, {
-    remedy: "Load the model with `overflow: 'slide'`, which goes on, or with 'stop', which ends the answer there.",
-    details: { answeredTokens: nAnswered, window },
   });
 }

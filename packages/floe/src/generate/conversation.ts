@@ -1,8 +1,9 @@
 /** One conversation: what the cache holds of it, and how it goes on. */
-import { ContextError, throwIfAborted } from '../errors/index.ts';
+import { throwIfAborted } from '../errors/index.ts';
 import { type Device, readBuffer } from '../gpu/index.ts';
 import type { KvSequence } from '../kv/index.ts';
 import type { ContextPlan, PlacedModel } from '../model/index.ts';
+import { checkRoom } from './contextFull.ts';
 import type { PendingId, Picking } from './pick.ts';
 import type { Prompts, PromptTurn } from './prompts.ts';
 import type { Member, PromptTurns, Scheduler } from './scheduler.ts';
@@ -163,11 +164,9 @@ export class Conversation {
     this.onClose();
   }
 
-  /** @throws {ContextError} `context/full`: the window does not slide, and has no room for so many more. */
+  /** @throws {ContextError} `context/full` */
   private checkRoom(nTokens: number): void {
-    const { window, overflow } = this.context;
-    const needed = this.length + nTokens;
-    if (overflow !== 'slide' && needed > window) throw contextFull(needed, window);
+    checkRoom(this.context, this.length + nTokens);
   }
 }
 
@@ -185,11 +184,4 @@ function turnOf({ between, aside }: PromptTurns, onUnit: () => void, signal: Abo
     throwIfAborted(signal);
   };
   return { beforeUnit, aside, signal };
-}
-
-function contextFull(neededTokens: number, window: number): ContextError {
-  return new ContextError('context/full', `${neededTokens} tokens are wanted; the window holds ${window}.`, {
-    remedy: "Shorten the prompt, or load the model with a larger `context.window` or with `overflow: 'slide'`.",
-    details: { neededTokens, window },
-  });
 }

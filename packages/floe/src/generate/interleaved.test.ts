@@ -1,76 +1,14 @@
 /** Conversations that share the device: each gives the tokens it gives alone, and none waits long for another. */
-import { randomModel } from '@floe/testkit/randomModel';
-import { seeded } from '@floe/testkit/seeded';
 import { describe, expect, it } from 'vitest';
-import { ExpertsError } from '../errors/index.ts';
 import { readBuffer } from '../gpu/index.ts';
-import { systemClock } from '../host/index.ts';
-import { testDevice } from '../kernels/testGraph.ts';
-import { type ContextPlan, type PlaceOptions, placeModel, planMemory } from '../model/index.ts';
+import { STEP_ROWS } from '../model/index.ts';
 import { rowStride } from '../quant/index.ts';
-import { packRecord, type RecordPlan } from '../store/index.ts';
-import { type Conversation, Engine } from './index.ts';
-import { GREEDY, options, planOf } from './pagedAnswer.testing.ts';
+import type { Conversation } from './index.ts';
+import { answer, context, type Draws, decode, type Made, make, prompts, random } from './interleaved.testing.ts';
+import { GREEDY } from './pagedAnswer.testing.ts';
+import { seededUniform } from './random.ts';
 
-const file = randomModel(options({ architecture: 'arctic', nExperts: 16, nExpertsUsed: 2, seed: 31 }));
-const random = seeded('interleaved');
-const prompts = [21, 9, 34].map((n) => Array.from({ length: n }, () => random.int(0, 299)));
 const N = 32;
-const context: ContextPlan = { window: 192, nSinks: 4, overflow: 'slide', kv: 'F32', nWindows: 3 };
-
-interface Made {
-  readonly engine: Engine;
-  /** Rows of each step, and 'unit' for each unit of a prompt, in the order in which they went to the device. */
-  readonly log: (number | 'unit')[];
-  /** Records whose reads fail. */
-  readonly lost: Set<string>;
-}
-
-async function make(place: PlaceOptions = {}, memory: ContextPlan = context): Promise<Made> {
-  const device = await testDevice({});
-  const plan = await planOf(file);
-  const lost = new Set<string>();
-  const read = async (record: RecordPlan) => {
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    if (!lost.has(record.key)) return packRecord(record, async (at, n) => file.subarray(at, at + n));
-    throw new ExpertsError('experts/absent', `${record.key} can't be had`, { remedy: 'none', retryable: true });
-  };
-  const engine = new Engine(device, await placeModel(device, plan, { read }, place), memory, systemClock);
-  const log: (number | 'unit')[] = [];
-  const { steps } = engine;
-  const run = steps.run.bind(steps);
-  steps.run = (rows) => {
-    log.push(rows.length);
-    return run(rows);
-  };
-  return { engine, log, lost };
-}
-
-/** As an answer does: a step ahead of what is known, where none can miss. */
-async function decode(conversation: Conversation, n: number, first: number): Promise<number[]> {
-  const ids = [first];
-  const leave = conversation.enter();
-  try {
-    let pending = await conversation.decode(GREEDY, 0);
-    while (ids.length < n) {
-      const ahead = conversation.cannotMiss && ids.length < n - 1 ? await conversation.decode(GREEDY, 0) : null;
-      ids.push(await pending.wait());
-      if (ids.length < n) pending = ahead ?? (await conversation.decode(GREEDY, 0));
-    }
-  } finally {
-    leave();
-  }
-  return ids;
-}
-
-async function answer({ engine, log }: Made, prompt: readonly number[], n = N): Promise<number[]> {
-  const conversation = engine.open();
-  const pending = await conversation.prefill(prompt, GREEDY, 0, () => log.push('unit'));
-  const ids = await decode(conversation, n, await pending.wait());
-  conversation.close();
-  return ids;
-}
-
 const alone = (async () => {
   const made = await make();
   const answers: number[][] = [];
@@ -98,7 +36,26 @@ describe('conversations that answer at once', () => {
     expect(new Set(made.log).size).toBeGreaterThan(2);
   });
 
-  it('a row of a step has the same bits whatever the others are, and wherever it stands', async () => {
+  it('some greedy and some by draws of their own, in one step: the tokens each gives alone', async () => {
+    const sampled = (temperature: number, topP: number, seed: number): Draws => ({
+      picking: { kind: 'sample', temperature, topK: 0, topP, minP: 0 },
+      uniform: seededUniform(seed),
+    });
+    const draws = [() => sampled(0.8, 0.9, 7), undefined, () => sampled(1.5, 0.5, 8)];
+    const answers = (made: Made, i: number) => answer(made, prompts[i]!, N, draws[i]?.());
+    const expected: number[][] = [];
+    const one = await make();
+    for (const i of prompts.keys()) expected.push(await answers(one, i));
+    const made = await make();
+    expect(await Promise.all(Array.from(prompts.keys(), (i) => answers(made, i)))).toEqual(expected);
+    expect(made.log.filter((entry) => entry === 3).length).toBeGreaterThan(4);
+    // Control: draws are not what is likeliest, and the one between them is.
+    const likeliest = await alone;
+    expect(expected.map((ids, i) => ids.join() === likeliest[i]!.join())).toEqual([false, true, false]);
+    for (const { engine } of [one, made]) await engine.destroy();
+  });
+
+  it('a row of a step has the same bits whatever the others are, how many, and wherever it stands', async () => {
     const { engine } = await make();
     const stride = rowStride(engine.model.plan.nVocab);
     const logitsOf = async (mates: readonly (readonly number[])[], at: number) => {
@@ -114,18 +71,20 @@ describe('conversations that answer at once', () => {
     };
     const expected = await logitsOf([prompts[1]!, prompts[2]!], 0);
     expect(await logitsOf([prompts[2]!, prompts[2]!], 0)).toEqual(expected);
-    expect(await logitsOf([prompts[2]!, prompts[1]!], 2)).toEqual(expected);
     // In the middle, beside one that nearly says the same.
     expect(await logitsOf([prompts[0]!.slice(1), prompts[1]!], 1)).toEqual(expected);
+    // Alone, and among as many as a step takes, behind them all.
+    for (let nMates = 0; nMates < STEP_ROWS; nMates++) {
+      const mates = Array.from({ length: nMates }, (_, i) => prompts[1 + (i % 2)]!);
+      expect(await logitsOf(mates, nMates), `${nMates} mates`).toEqual(expected);
+    }
     await engine.destroy();
   });
 });
 
 describe('with experts that do not fit', () => {
   it.each([12, 5])('%i slots: the same tokens, and an expert that both want comes once', async (nSlots) => {
-    const slots = (plan: Awaited<ReturnType<typeof planOf>>) =>
-      planMemory(plan, context, 'min').slots.map((one) => ({ ...one, nSlots }));
-    const made = await make({ slots: slots(await planOf(file)) });
+    const made = await make({ nSlots });
     const found = await Promise.all(prompts.map((prompt) => answer(made, prompt)));
     expect(found).toEqual(await alone);
     const { counts, pager } = made.engine.model.experts!;
@@ -138,8 +97,7 @@ describe('with experts that do not fit', () => {
   });
 
   it('two of the same text miss twice what is loaded once', async () => {
-    const slots = planMemory(await planOf(file), context, 'min').slots.map((one) => ({ ...one, nSlots: 16 }));
-    const { engine } = await make({ slots });
+    const { engine } = await make({ nSlots: 16 });
     const conversation = engine.open();
     const first = await (await conversation.prefill(prompts[0]!, GREEDY, 0, () => {})).wait();
     const both = [conversation, conversation.fork(prompts[0]!.length)];
@@ -156,9 +114,7 @@ describe('with experts that do not fit', () => {
   });
 
   it('one that wants an expert which cannot be had fails, and the others go on', async () => {
-    const slots = planMemory(await planOf(file), context, 'min').slots.map((one) => ({ ...one, nSlots: 12 }));
-    const made = await make({ slots });
-    const { engine, lost } = made;
+    const { engine, lost } = await make({ nSlots: 12 });
     const [a, b] = [engine.open(), engine.open()];
     const firsts = [];
     for (const [i, one] of [a, b].entries())
@@ -191,41 +147,63 @@ describe('with experts that do not fit', () => {
   });
 });
 
-it('a prompt of 4,000 tokens stalls an answer by no more than a unit a token, and its next turn costs only what is new', async () => {
-  const made = await make({}, { ...context, window: 128 });
-  const { engine, log } = made;
+describe('while another is read a prompt of 4,000 tokens', () => {
   const long = Array.from({ length: 4000 }, () => random.int(0, 299));
-  const talking = engine.open();
-  const first = await (await talking.prefill(prompts[0]!, GREEDY, 0, () => {})).wait();
-  const other = engine.open();
-  let isRead = false;
-  const reading = other
-    .prefill(long, GREEDY, 0, () => log.push('unit'))
-    .then((pending) => pending.wait())
-    .then(() => {
-      isRead = true;
-    });
-  const leave = talking.enter();
-  log.length = 0;
-  let nDecoded = 0;
-  for (let pending = await talking.decode(GREEDY, 0); !isRead; nDecoded++) {
-    const ahead = await talking.decode(GREEDY, 0);
-    await pending.wait();
-    pending = ahead;
-  }
-  leave();
-  await reading;
-  expect(first).toBeGreaterThanOrEqual(0);
-  const units = log.filter((entry) => entry === 'unit').length;
-  expect(units).toBeGreaterThan(30);
-  expect(nDecoded).toBeGreaterThanOrEqual(units);
-  const text = log.map((entry) => (entry === 'unit' ? 'u' : 's')).join('');
-  expect(text).not.toContain('uu');
-  // Its next turn costs its own tokens only: of each layer one chunk, and its experts.
-  const turn = [...long, 7, ...prompts[1]!];
-  expect(other.reuse(turn)).toBe(long.length);
-  log.length = 0;
-  await (await other.prefill(turn.slice(long.length), GREEDY, 0, () => log.push('unit'))).wait();
-  expect(log).toEqual(Array(2 * engine.model.plan.shape.nLayers).fill('unit'));
-  await engine.destroy();
+  const N_READ = 4;
+  /** One reads and answers, another talks until that is done. */
+  const both = async (made: Made) => {
+    const talking = made.engine.open();
+    const first = await (await talking.prefill(prompts[0]!, GREEDY, 0, () => {})).wait();
+    const reading = made.engine.open();
+    let isRead = false;
+    made.log.length = 0;
+    const [read, talked] = await Promise.all([
+      reading
+        .prefill(long, GREEDY, 0, () => made.log.push('unit'))
+        .then((pending) => pending.wait())
+        .finally(() => {
+          isRead = true;
+        })
+        .then((id) => decode(reading, id, (n) => n < N_READ)),
+      decode(talking, first, () => !isRead),
+    ]);
+    return { read, talked };
+  };
+  const memory = { ...context, window: 128 };
+  const undisturbed = (async () => {
+    const made = await make({ memory });
+    const reading = made.engine.open();
+    const pending = await reading.prefill(long, GREEDY, 0, () => made.log.push('unit'));
+    return { made, reading, read: await decode(reading, await pending.wait(), (n) => n < N_READ) };
+  })();
+
+  // A unit is a chunk of it in one layer, or a wave of its experts there.
+  it.each([undefined, 12])('at most a unit of it runs between two tokens; slots for experts: %s', async (nSlots) => {
+    const made = await make({ memory, ...(nSlots && { nSlots }) });
+    const { engine, log } = made;
+    const { read, talked } = await both(made);
+    const turns = log.map((entry) => (entry === 'unit' ? 'u' : 's')).join('');
+    const nUnits = turns.split('u').length - 1;
+    expect(nUnits).toBeGreaterThan(100);
+    expect(turns).not.toContain('uu');
+    expect(talked.length).toBeGreaterThanOrEqual(nUnits);
+    const expected = await undisturbed;
+    expect(read).toEqual(expected.read);
+    expect(talked).toEqual(await answer(expected.made, prompts[0]!, talked.length));
+    expect(engine.model.experts!.counts.misses > 0).toBe(nSlots !== undefined);
+    expect(engine.model.experts!.pager.holdsAny).toBe(false);
+    await engine.destroy();
+  });
+
+  it('its next turn costs only what is new', async () => {
+    const { made, reading } = await undisturbed;
+    const { engine, log } = made;
+    // Of each layer one chunk, and its experts.
+    const turn = [...long, 7, ...prompts[1]!];
+    expect(reading.reuse(turn)).toBe(long.length);
+    log.length = 0;
+    await (await reading.prefill(turn.slice(long.length), GREEDY, 0, () => log.push('unit'))).wait();
+    expect(log).toEqual(Array(2 * engine.model.plan.shape.nLayers).fill('unit'));
+    await engine.destroy();
+  });
 });
