@@ -181,6 +181,15 @@ it('of two answers under one name, the one that was asked for last is saved', as
   });
 });
 
+it('of two under one name that begin at once, the same, and the first is no failure', async () => {
+  const storage = new IDBFactory();
+  const model = await visit(storage);
+  const asked = [PROMPT, `${PROMPT} while`].map((prompt) => model.completions.create({ ...greedy, prompt, save: 'a' }));
+  const [, last] = await Promise.all(asked);
+  expect((await model.memory()).notices.filter(({ kind }) => kind === 'not-saved')).toEqual([]);
+  expect((await read((await visit(storage)).conversations.resume('a'))).text).toBe(last!.text);
+});
+
 it('in two tabs under one name, whose answers take turns: who began last is saved, whole, and the other is told', async () => {
   const storage = new IDBFactory();
   const tabs = [await visit(storage), await visit(storage)];

@@ -42,11 +42,13 @@ export class SavedConversations {
     if (name === '' || name.startsWith('\0'))
       throw new RequestError('request/invalid', 'A conversation needs a name to be saved.', { remedy: 'Name it.' });
     const model = await this.weights.hashes();
-    await this.keepers.get(name)?.giveWay();
     const fixed = { name, model, layout: this.layout(), blockBytes: this.engine.kv.savedBytes };
     const { host, engine } = this;
     const made = new Keeper({ writer: store.writer(name), host, engine, conversation, fixed, standing, onError });
+    const before = this.keepers.get(name);
+    // At once: one that is made meanwhile makes this one give way.
     this.keepers.set(name, made);
+    await before?.giveWay();
     return made;
   }
 
