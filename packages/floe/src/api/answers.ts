@@ -64,7 +64,7 @@ export class Answers {
   /** The answer that was saved last under that name, and how it goes on. */
   resume(name: string, { rebuild = false, onProgress }: ResumeOptions, signal: AbortSignal): Answer {
     return this.begin({ save: name, signal }, async () => {
-      const saved = await this.saved.find(name);
+      const saved = await this.find(name);
       const { request, prompt, answer } = saved;
       const wanted = { prompt: [...prompt], answered: [...answer], onProgress };
       const inStorage = inStorageOf(saved, idsOf(saved), () => this.wake(saved, rebuild));
@@ -93,10 +93,12 @@ export class Answers {
       stops: stopsOf(request),
       continues,
     };
+    // First: it knows what ids its answers are in the prompt.
+    const saved = request.save === undefined ? null : await this.findIfSound(request.save);
     const prompt = await promptOf();
     checkPrompt(prompt, this.parts.info.nVocab);
-    const saved = request.save === undefined ? null : await this.savedFor(request.save, prompt);
-    return { ...checked, prompt, answered: [], saved };
+    const inStorage = saved && inStorageOf(saved, prompt, () => this.wake(saved, true));
+    return { ...checked, prompt, answered: [], saved: inStorage };
   }
 
   /** An answer that `end` can end. */
@@ -185,11 +187,17 @@ export class Answers {
     }
   }
 
-  /** What is saved under the name that a next turn is to be saved as. Damage costs a computation, and is told. */
-  private async savedFor(name: string, prompt: readonly number[]): Promise<InStorage | null> {
+  /** What is saved under a name. Its answers are the model's own from now on, as they were to the visit that saved it. */
+  private async find(name: string): Promise<SavedConversation> {
+    const saved = await this.saved.find(name);
+    for (const { text, ids } of saved.answers) this.own.remember(text, ids);
+    return saved;
+  }
+
+  /** The same for a next turn that is to be saved under that name. Damage costs a computation, and is told. */
+  private async findIfSound(name: string): Promise<SavedConversation | null> {
     try {
-      const saved = await this.saved.find(name);
-      return inStorageOf(saved, prompt, () => this.wake(saved, true));
+      return await this.find(name);
     } catch (error) {
       if (!(error instanceof FloeError) || !error.code.startsWith('context/')) throw error;
       if (error.code !== 'context/not-saved') this.rebuilt(error);
@@ -199,7 +207,8 @@ export class Answers {
 
   private keeperOf(name: string, conversation: Conversation, { prompt, ...request }: Omit<Asked, 'saved'>) {
     const { picking, seed, maxTokens, stops, continues } = request;
-    const standing = { prompt, request: { picking, seed, maxTokens, stops, continues } };
+    const answersIn = (ids: readonly number[]) => this.own.within(ids);
+    const standing = { prompt, request: { picking, seed, maxTokens, stops, continues }, answersIn };
     const onError = (error: unknown) => this.notice('not-saved', `${name} could not be saved: ${textOf(error)}`);
     return this.saved.keeper(name, conversation, standing, onError);
   }

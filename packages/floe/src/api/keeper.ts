@@ -4,7 +4,7 @@ import type { AnswerRequest, Conversation, Engine } from '../generate/index.ts';
 import type { Host } from '../host/index.ts';
 import { KV_BLOCK } from '../kernels/index.ts';
 import type { HeldBlock } from '../kv/index.ts';
-import type { ConversationWriter, PutBlocks, SavedConversation } from '../store/index.ts';
+import type { ConversationWriter, OwnAnswer, PutBlocks, SavedConversation } from '../store/index.ts';
 
 /** What an answer was asked with, as far as going on with it needs that. */
 export type SavedRequest = Pick<AnswerRequest, 'picking' | 'seed' | 'maxTokens' | 'stops' | 'continues'>;
@@ -13,6 +13,8 @@ export type SavedRequest = Pick<AnswerRequest, 'picking' | 'seed' | 'maxTokens' 
 export interface Standing {
   readonly prompt: readonly number[];
   readonly request: SavedRequest;
+  /** The model's own answers among these ids. */
+  readonly answersIn: (ids: readonly number[]) => OwnAnswer[];
 }
 
 /** Ids after which an answer is saved again: a block's. */
@@ -27,6 +29,8 @@ interface KeeperParts {
   readonly conversation: Conversation;
   readonly fixed: Pick<SavedConversation, 'name' | 'model' | 'layout' | 'blockBytes'>;
   readonly standing: Standing;
+  /** Nothing is saved by it any more. */
+  readonly onEnd: () => void;
   /** A save has failed; the answer goes on. */
   readonly onError: (error: unknown) => void;
 }
@@ -55,6 +59,7 @@ export class Keeper {
   async finish(answer: readonly number[]): Promise<void> {
     await this.saving;
     if (!this.isOver) await this.save(answer);
+    this.parts.onEnd();
   }
 
   /** Another answer is saved under its name from now on. */
@@ -100,6 +105,7 @@ export class Keeper {
             ...fixed,
             prompt: Uint32Array.from(standing.prompt),
             answer: Uint32Array.from(answer),
+            answers: standing.answersIn([...standing.prompt, ...answer]),
             request: standing.request,
             length,
             blocks: held.map(({ position }) => ({ position, sha256: hashes.get(position)! })),

@@ -13,3 +13,15 @@ it('knows the last answers by their very text, and forgets the oldest', () => {
     ...[undefined, undefined],
   ]);
 });
+
+it('says which of them stand in ids', () => {
+  const own = new OwnAnswers();
+  own.remember('a', [1, 2]);
+  own.remember('b', [2, 1]);
+  own.remember('c', [1, 1, 2]);
+  expect(own.within([1, 1, 2, 5])).toEqual([
+    { text: 'a', ids: [1, 2] },
+    { text: 'c', ids: [1, 1, 2] },
+  ]);
+  expect(own.within([])).toEqual([]);
+});

@@ -1,3 +1,5 @@
+import type { OwnAnswer } from '../store/index.ts';
+
 /**
  * The ids of a model's own answers, by their text. A text has many tokenizations, and a model does not always write the one a
  * tokenizer makes: where an answer comes back in the next turn's messages, its own ids are the ones whose keys are cached.
@@ -20,4 +22,17 @@ export class OwnAnswers {
   idsOf(text: string): readonly number[] | undefined {
     return this.byText.get(text);
   }
+
+  /** Those that stand in a conversation's ids. */
+  within(ids: readonly number[]): OwnAnswer[] {
+    return [...this.byText].filter(([, own]) => stands(own, ids)).map(([text, own]) => ({ text, ids: [...own] }));
+  }
+}
+
+/** Whether `part` is in `whole`, in one piece. */
+function stands(part: readonly number[], whole: readonly number[]): boolean {
+  for (let at = whole.indexOf(part[0]!); at >= 0; at = whole.indexOf(part[0]!, at + 1)) {
+    if (part.every((id, i) => whole[at + i] === id)) return true;
+  }
+  return false;
 }

@@ -167,6 +167,26 @@ describe('an answer cut off in the middle', () => {
   });
 });
 
+it('a chat goes on behind a reload with the very ids of its answers, whatever a tokenizer makes of their text', async () => {
+  const storage = new IDBFactory();
+  const messages = [{ role: 'user', content: 'the quick brown fox' }];
+  const ask = async (model: Model) => {
+    const answer = await model.chat.completions.create({ messages, temperature: 0, max_tokens: 12, save: 'chat' });
+    messages.push({ role: 'assistant', content: answer.choices[0].message.content! });
+    messages.push({ role: 'user', content: 'and then' });
+    return answer.usage;
+  };
+  const first = await visit(storage);
+  await ask(first);
+  const { prompt_tokens, completion_tokens } = await ask(first);
+  const later = [...messages];
+  const third = await ask(await visit(storage));
+  expect(third.cachedTokens).toBeGreaterThanOrEqual(prompt_tokens + completion_tokens - 1);
+  // Control: whoever does not know the answers makes other ids of their text.
+  messages.splice(0, messages.length, ...later);
+  expect((await ask(await visit(new IDBFactory()))).prompt_tokens).not.toBe(third.prompt_tokens);
+});
+
 it('of two answers under one name, the one that was asked for last is saved', async () => {
   const storage = new IDBFactory();
   const model = await visit(storage);

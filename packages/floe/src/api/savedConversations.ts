@@ -19,7 +19,7 @@ const SPILL_BYTES = 256 << 20;
 
 export class SavedConversations {
   private readonly store: ConversationStore | null;
-  /** By name, who saved under it last. */
+  /** By name, who saves under it. */
   private readonly keepers = new Map<string, Keeper>();
 
   constructor(
@@ -44,7 +44,11 @@ export class SavedConversations {
     const model = await this.weights.hashes();
     const fixed = { name, model, layout: this.layout(), blockBytes: this.engine.kv.savedBytes };
     const { host, engine } = this;
-    const made = new Keeper({ writer: store.writer(name), host, engine, conversation, fixed, standing, onError });
+    const onEnd = () => {
+      if (this.keepers.get(name) === made) this.keepers.delete(name);
+    };
+    const answer = { host, engine, conversation, fixed, standing, onError, onEnd };
+    const made = new Keeper({ writer: store.writer(name), ...answer });
     const before = this.keepers.get(name);
     // At once: one that is made meanwhile makes this one give way.
     this.keepers.set(name, made);
@@ -85,9 +89,9 @@ export class SavedConversations {
         const hashes: string[] = [];
         for (const portion of portionsOf(read, blockBytes)) hashes.push(...(await put(portion)));
         const blocks = held.map(({ position }, i) => ({ position, sha256: hashes[i]! }));
-        const answer = new Uint32Array(0);
-        const savedMs = this.host.clock.epochMs();
-        return { name, model, layout, prompt, answer, request: null, length, blocks, blockBytes, savedMs };
+        // It comes back to this visit, which knows its answers.
+        const said = { prompt, answer: new Uint32Array(0), answers: [], request: null };
+        return { name, model, layout, ...said, length, blocks, blockBytes, savedMs: this.host.clock.epochMs() };
       });
     };
     return write();

@@ -1,5 +1,7 @@
 /** The window that slides with its sinks, in whole models: against StreamingLLM step by step in float64. */
 import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { testData } from '@floe/testkit/data';
 import { chatPrompts } from '@floe/testkit/evalChats';
 import { logSoftmax, nmse } from '@floe/testkit/expectNear';
@@ -210,12 +212,17 @@ it.skipIf(!tiny)('Q8_0 costs less than 1% of perplexity against F16, and has at 
   expect(q8.kvBytes / f16.kvBytes).toBeLessThanOrEqual(0.54);
 });
 
-it('5,000 tokens in one conversation cost the same each: dispatches, bytes written, GPU memory', async () => {
+it('5,000 tokens in one conversation cost the same each: dispatches, bytes written, memory', async () => {
   const { engine, conversation, device } = await open({ bytes: randomModel({ ...options, nLayers: 1 }) });
   await engine.warmUp();
   conversation.rewind(0);
   let pending = await conversation.prefill(ids.slice(0, W), { kind: 'greedy' }, 0, () => {});
-  const tally = () => ({ ...device.counts, buffers: device.buffers.count, ...device.buffers.bytes() });
+  const tally = () => ({
+    ...device.counts,
+    buffers: device.buffers.count,
+    ...device.buffers.bytes(),
+    heap: heapBytes(),
+  });
   const costs: Record<string, number>[] = [];
   const generated: number[] = [];
   for (let i = 0; i < 5000; i++) {
@@ -233,5 +240,16 @@ it('5,000 tokens in one conversation cost the same each: dispatches, bytes writt
   }
   for (const name of ['buffers', 'kv', 'activations', 'weights', 'other'])
     expect(costs[length - 1]![name], name).toBe(costs[0]![name]);
+  // Behind the second 500, when all that is compiled and kept once is there.
+  expect(costs[length - 1]!.heap! - costs[1]!.heap!).toBeLessThan(1e6);
   expect(new Set(generated).size).toBeGreaterThan(1);
 });
+
+/** Of this process's objects, when those that nobody knows are gone. */
+function heapBytes(): number {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  collect();
+  collect();
+  return process.memoryUsage().heapUsed;
+}

@@ -5,7 +5,13 @@ import type { Host } from '../host/index.ts';
 import { ConversationStore, type ConversationWriter, type SavedConversation } from './conversationStore.ts';
 import { fakeLocks, testHost } from './host.testing.ts';
 
-const fixed = { name: 'a', model: { outline: 'm', dense: null, experts: null }, layout: 'l', request: null } as const;
+const fixed = {
+  name: 'a',
+  model: { outline: 'm', dense: null, experts: null },
+  layout: 'l',
+  answers: [],
+  request: null,
+} as const;
 const block = (value: number) => new Uint8Array(64).fill(value);
 
 /** Tabs of one origin: each with a store of its own. */

@@ -24,6 +24,12 @@ export interface ModelHashes {
   readonly experts: string | null;
 }
 
+/** A text that a model wrote, and by which ids: a tokenizer may make others of it. */
+export interface OwnAnswer {
+  readonly text: string;
+  readonly ids: readonly number[];
+}
+
 /** All but the bytes of its blocks. */
 export interface SavedConversation {
   readonly name: string;
@@ -33,6 +39,8 @@ export interface SavedConversation {
   readonly layout: string;
   readonly prompt: Uint32Array;
   readonly answer: Uint32Array;
+  /** Of the model's answers among those ids, the texts. */
+  readonly answers: readonly OwnAnswer[];
   /** What the answer was asked with, for who goes on with it; the store does not look. */
   readonly request: unknown;
   /** Positions whose keys and values are saved, as far as the window keeps them. */

@@ -2,6 +2,7 @@ export {
   ConversationStore,
   type ConversationWriter,
   type ModelHashes,
+  type OwnAnswer,
   type PutBlocks,
   type SavedConversation,
 } from './conversationStore.ts';
