@@ -141,7 +141,6 @@ test('with its source closed, a model whose experts come from files gives the to
     await heap.stop();
     expect(paged.memoryBytes.used).toBeLessThanOrEqual(MEMORY_BYTES);
     expect(settled!.usedBytes + settled!.backingBytes).toBeLessThan(MEMORY_BYTES + HEAP_MARGIN_BYTES);
-    expect(heap.peak.nSamples).toBeGreaterThan(1);
     expect(paged.misses).toBeGreaterThan(0);
     expect(paged.fromStorage).toBeGreaterThan(0);
     expect(paged.ids).toEqual(resident.ids);
