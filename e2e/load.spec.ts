@@ -2,6 +2,7 @@
 import { tinyExamples } from './examples.ts';
 import { expect, test } from './fixtures.ts';
 import type { Sent } from './modelServer.ts';
+import { countTerminations, nTerminated } from './terminations.ts';
 
 const [first, second] = tinyExamples() as [ReturnType<typeof tinyExamples>[0], ReturnType<typeof tinyExamples>[0]];
 
@@ -135,6 +136,7 @@ test('a local file is read in place', async ({ floe }) => {
 });
 
 test('the bundled model loads with one click, answers its example, and is unloaded', async ({ floe }) => {
+  await countTerminations(floe.page);
   await floe.open();
   await floe.get('load-bundled').click();
   await floe.reaches('ready');
@@ -160,7 +162,7 @@ test('the bundled model loads with one click, answers its example, and is unload
     'unloading',
     'idle',
   ]);
-  await expect.poll(() => floe.page.workers()).toEqual([]);
+  expect(await nTerminated(floe.page)).toBe(1);
   await expect(floe.get('load-bundled')).toBeEnabled();
   await expect(floe.get('send')).toBeDisabled();
 });

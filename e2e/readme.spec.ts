@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from './fixtures.ts';
 import { serveLibrary } from './librarySite.ts';
+import { countTerminations, nTerminated } from './terminations.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -31,19 +32,12 @@ test("the README's example writes SQL, with the library as it is built", async (
     else if (message.args().length === 1) said.push(message.text());
     else phases.push(message.text());
   });
-  // When the browser's thread is gone is the browser's matter: under load it takes a minute.
-  await page.addInitScript(() => {
-    const { terminate } = Worker.prototype;
-    Worker.prototype.terminate = function (this: Worker) {
-      Object.assign(globalThis, { nTerminated: ((globalThis as { nTerminated?: number }).nTerminated ?? 0) + 1 });
-      terminate.call(this);
-    };
-  });
+  await countTerminations(page);
   try {
     await page.goto(site.url);
     // Its last line unloads the model, and its worker with it.
     await expect.poll(() => [...errors, said.join('')].join('\n')).toMatch(/^SELECT .*;$/);
-    await expect.poll(() => page.evaluate(() => (globalThis as { nTerminated?: number }).nTerminated)).toBe(1);
+    await expect.poll(() => nTerminated(page)).toBe(1);
   } finally {
     site.close();
   }
