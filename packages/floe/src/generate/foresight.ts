@@ -7,8 +7,8 @@ import type { AdaptiveSchedule } from './schedule.ts';
 const LEAST_ENDED = 32;
 const MOST_JUDGED = 512;
 /** Tokens in which guesses are made whatever became of the last, and how often. */
-const PROBE_TOKENS = 4;
-const PROBE_EVERY = 64;
+export const PROBE_TOKENS = 4;
+export const PROBE_EVERY = 64;
 
 export class Foresight {
   /** Keys guessed for each layer of this token. */

@@ -1,13 +1,10 @@
 /** How far a decode step runs ahead, and whether it guesses what later layers will choose. */
 import type { ExpertCache } from '../experts/index.ts';
-import type { GuessWorth } from './foresight.ts';
+import { type GuessWorth, PROBE_EVERY, PROBE_TOKENS } from './foresight.ts';
 import type { AdaptiveSchedule, Schedule } from './schedule.ts';
 
 /** Layers ahead of which a guess is still better than none. */
 export const FARTHEST_GUESS = 4;
-/** Tokens in which each way is tried whatever the other promises, and how often. */
-const PROBE_TOKENS = 4;
-const PROBE_EVERY = 64;
 /** Tokens that a rate of layers with a miss goes by. */
 const RATE_TOKENS = 16;
 
@@ -48,6 +45,7 @@ export class Lookahead {
   }
 
   private nearIsBetter(near: Schedule, far: Schedule): boolean {
+    // Near first, while guesses are made whatever became of the last; then as long far ahead.
     const turn = this.experts.counts.nTokens % PROBE_EVERY;
     if (turn < 2 * PROBE_TOKENS) return turn < PROBE_TOKENS;
     const { faulted, measured } = this;
