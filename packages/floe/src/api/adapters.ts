@@ -150,8 +150,12 @@ export class LocalAdapters implements ModelAdapters {
         const name = opened.header.metadata.optionalString('general.name') ?? file;
         const hashed = hashedReads(host, opened.weights.read);
         const adapter = await placeAdapter(device, plan!, hashed.read, signal);
-        const scales = adapter.plan.pairs.map(({ scale }) => scale);
-        return { name, sha256: await hashed.digest(scales), adapter };
+        const digest = hashed.digest(adapter.plan.pairs.map(({ scale }) => scale));
+        const sha256 = await digest.catch((error: unknown) => {
+          adapter.destroy();
+          throw error;
+        });
+        return { name, sha256, adapter };
       } finally {
         await opened.weights.close();
       }

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { testGpu } from '@floe/testkit/nodeGpu';
+import { randomModel } from '@floe/testkit/randomModel';
 import { describe, expect, it } from 'vitest';
 import { readGguf } from '../gguf/index.ts';
 import { nodeHost } from '../host/node.ts';
@@ -81,4 +82,30 @@ describe('a budget', () => {
       await model.unload();
     }
   }, 180_000);
+
+  it('below what a model without experts takes is refused before a weight is read, and what is named works', async () => {
+    const shape = { nLayers: 2, modelDim: 64, nHeads: 4, nKvHeads: 2, ffDim: 96, nVocab: 320 } as const;
+    const file = new File(
+      [new Uint8Array(randomModel({ ...shape, architecture: 'llama', type: 'F32', seed: 5 }))],
+      'dense.gguf',
+    );
+    const load = (gpuBytes: number) => loadInThread(host, file, { contextLength: 64, budget: { gpuBytes } });
+    const refused = await load(1e6).catch((error) => error);
+    expect(refused).toMatchObject({ name: 'ModelError', code: 'model/budget-too-small', details: { budget: 1e6 } });
+    const { leastBytes } = refused.details;
+    await expect(load(leastBytes - 1)).rejects.toMatchObject({ code: 'model/budget-too-small' });
+    const model = await load(leastBytes);
+    try {
+      const { usage } = await model.completions.create({ prompt: 'a b', temperature: 0, max_tokens: 4 });
+      expect(usage.completion_tokens).toBeGreaterThan(0);
+      const used = Object.values((await model.memory()).gpuBytes).reduce((sum, bytes) => sum + bytes, 0);
+      expect(used).toBeLessThanOrEqual(leastBytes);
+    } finally {
+      await model.unload();
+    }
+    // Unasked it takes what it needs, on a machine however small.
+    const bytes = await openSource(host, file);
+    const plan = planModel(await readGguf(bytes));
+    expect(divideMemory({ memoryBytes: 1e6 }, plan, 64).gpuBytes).toBeLessThanOrEqual(leastBytes);
+  }, 60_000);
 });

@@ -20,6 +20,7 @@ export interface DividedMemory extends MemoryPlan {
 /**
  * How much of what: all experts on the GPU where they fit, else as many as the budget holds.
  * @throws {ExpertsError} `experts/budget-too-small`: not even the fewest experts that work would fit.
+ * @throws {ModelError} `model/budget-too-small`: the budget asked for does not hold a model without experts.
  */
 export function divideMemory(
   host: Pick<Host, 'memoryBytes'>,
@@ -39,7 +40,9 @@ export function divideMemory(
 
 function automatic(plan: ModelPlan, context: ContextPlan | number, deviceBytes: number): GpuBudget | 'all' {
   const budget = deviceBytes * GPU_SHARE;
-  return planMemory(plan, context, 'all').gpuBytes <= budget ? 'all' : budget;
+  // A model without experts has nothing to leave out: whether it fits the device will show.
+  const isWhole = plan.shape.nRoutedLayers === 0 || planMemory(plan, context, 'all').gpuBytes <= budget;
+  return isWhole ? 'all' : budget;
 }
 
 /** Paging is slower, not worse: the caller is told of it, and of slots so few that each token loads all it uses. */

@@ -90,7 +90,8 @@ const FILE_RATE = 0.6e9;
  * Plans a load on this host. Reads the file's header only, then simulates 600 tokens of each of three routings: a second
  * or two for a model of Arctic's size, and the thread is free between them.
  *
- * @throws {ExpertsError} `experts/budget-too-small`: `details.leastBytes` is the least that works.
+ * @throws {ExpertsError} `experts/budget-too-small`, {ModelError} `model/budget-too-small`: `details.leastBytes` is the
+ * least that works.
  * @throws {RequestError} `request/invalid`: a budget, context or rate that can't be.
  * @throws {FloeError} what reading a header throws: `gguf/*`, `model/*`, `net/*`.
  */

@@ -108,7 +108,7 @@ function firstExperts(nLayers: number, nExperts: number, n: number): number[] {
   return Array.from({ length }, (_, i) => (i % nLayers) * nExperts + Math.floor(i / nLayers));
 }
 
-/** Of the model last asked for: whoever tries one budget after another waits for them once. A few hundred KB. */
+/** Of the model last asked for: a thread that tries one budget after another waits for them once. A few hundred KB. */
 const kept = new Map<string, Trace>();
 
 /** The routes of one of Arctic's recipes, with this model's shape. */

@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'model/shape'
   | 'model/adapter'
   | 'model/adapter-budget'
+  | 'model/budget-too-small'
   | 'text/vocabulary'
   | 'text/pre-tokenizer'
   | 'text/template'

@@ -1,5 +1,5 @@
 /** What of a model lies where, under budgets of bytes: pure, and known before a weight is downloaded. */
-import { ExpertsError, RequestError } from '../errors/index.ts';
+import { ExpertsError, ModelError, RequestError } from '../errors/index.ts';
 import type { SlotClass } from '../experts/index.ts';
 import { kvBytes } from '../kv/index.ts';
 import { rowStride } from '../quant/index.ts';
@@ -89,6 +89,7 @@ export function expertSizes(plan: ModelPlan): { slotBytes: number; layers: numbe
 /**
  * Divides the GPU's memory: first what must be there, and what is kept for adapters, then as many slots as are left.
  * @throws {ExpertsError} `experts/budget-too-small`: fewer slots than one token of one layer needs, and one more.
+ * @throws {ModelError} `model/budget-too-small`: of a model without experts, which has nothing to leave out.
  * @throws {RequestError} `request/invalid`: the budget is no number of bytes and no percentage.
  */
 export function planMemory(
@@ -109,6 +110,7 @@ export function planMemory(
   const fixedBytes = denseBytes + cache + activations + otherBytes + adapterBytes;
   const leastGpuBytes = fixedBytes + leastSlotBytes(plan, expertBytes);
   const share = shareOf(budget, fixedBytes, expertBytes);
+  if (expertBytes === 0 && typeof budget === 'number' && budget < fixedBytes) throw tooSmallFor(budget, fixedBytes);
   const slots = divide(plan, budget, share, leastGpuBytes);
   const slotBytes = sum(slots.map((slotClass) => slotClass.nSlots * slotClass.slotBytes));
   return {
@@ -177,6 +179,17 @@ function tooSmall(budget: number, leastBytes: number, nSlots: number, leastSlots
     {
       remedy: `Give at least ${leastBytes} bytes, a shorter context, or take a smaller quantization.`,
       details: { budget, leastBytes, nSlots, leastSlots },
+    },
+  );
+}
+
+function tooSmallFor(budget: number, leastBytes: number): ModelError {
+  return new ModelError(
+    'model/budget-too-small',
+    `The model takes ${leastBytes} bytes on the GPU, of ${budget} it may.`,
+    {
+      remedy: `Give at least ${leastBytes} bytes, a shorter context, or take a smaller quantization.`,
+      details: { budget, leastBytes },
     },
   );
 }

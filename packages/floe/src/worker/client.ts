@@ -8,10 +8,12 @@ import type {
   EmbeddingsResponse,
   ExpertsReport,
   LoadOptions,
+  LoadPlan,
   LossyCost,
   MemoryReport,
   Model,
   ModelInfo,
+  PlanOptions,
   PositionLogprobs,
   ResumeOptions,
   TextCompletion,
@@ -73,6 +75,34 @@ export async function loadModel(
   } catch (error) {
     link.terminate();
     throw error;
+  }
+}
+
+/**
+ * What `loadModel` would put where within a budget, and what speed to expect of it, reckoned in a worker of its own; reads
+ * the header only. Of an address it is taken that the whole model is kept in this origin's storage.
+ *
+ * @param source  As `loadModel` takes it.
+ * @throws {ExpertsError} `experts/budget-too-small`, {ModelError} `model/budget-too-small`: `details.leastBytes` is the
+ * least that works.
+ * @throws {RequestError} `request/invalid`: a budget, context or rate that can't be.
+ * @throws {FloeError} what reading a header throws: `gguf/*`, `model/*`, `net/*`.
+ * @example
+ * const { gpu, speeds } = await planLoad(url, { budget: { gpuBytes: 2e9, memoryBytes: 4e9 } });
+ */
+export async function planLoad(
+  source: string | URL | Blob | readonly Blob[],
+  { signal, fetch, ...options }: PlanOptions = {},
+): Promise<LoadPlan> {
+  throwIfAborted(signal);
+  const link = new WorkerLink();
+  try {
+    const wire = wireSource(source);
+    const page = fetch ? proxy(serveFetch(fetch)) : null;
+    const plan = link.call(signal, (worker, call) => worker.plan(call, wire, options, page));
+    return await orAborted(plan, signal);
+  } finally {
+    link.terminate();
   }
 }
 

@@ -1,1 +1,1 @@
-export { loadModel } from './client.ts';
+export { loadModel, planLoad } from './client.ts';

@@ -11,10 +11,12 @@ import type {
   EmbeddingsResponse,
   ExpertsReport,
   LoadOptions,
+  LoadPlan,
   LoadProgress,
   LossyCost,
   MemoryReport,
   ModelInfo,
+  PlanOptions,
   PositionLogprobs,
   ResumeOptions,
   SavedConversationInfo,
@@ -52,6 +54,12 @@ export interface WorkerFace {
     /** Where the page has a `fetch` of its own. */
     fetch: FetchFace | null,
   ): Promise<Outcome<ModelInfo>>;
+  plan(
+    call: number,
+    source: WireSource,
+    options: Cloneable<PlanOptions>,
+    fetch: FetchFace | null,
+  ): Promise<Outcome<LoadPlan>>;
   complete(call: number, answer: WireAnswer): Promise<Outcome<ChatCompletion | TextCompletion>>;
   embed(call: number, request: Cloneable<EmbeddingsRequest>): Promise<Outcome<EmbeddingsResponse>>;
   /** Begins an answer; `next` gives its chunks, and null behind the last. An answer nobody draws from pauses. */

@@ -6,6 +6,7 @@ import {
   type LoadOptions,
   loadInThread,
   type Model,
+  planInThread,
   type ResumeOptions,
 } from '../api/index.ts';
 import { InternalError } from '../errors/index.ts';
@@ -69,6 +70,10 @@ const face: WorkerFace = {
         });
         return model.info;
       }),
+    ),
+  plan: (call, source, options, fetch) =>
+    outcomeOf(() =>
+      abortable(call, (signal) => planInThread(browserHost(), source, { ...options, signal, ...fetchOf(fetch) })),
     ),
   complete: (call, answer) =>
     outcomeOf(() =>
