@@ -60,8 +60,13 @@ export class CostMeter {
     this.samples[part].push(await this.measure(part));
   }
 
-  /** What was measured since the last call, each part at least once. */
-  take(): StepCosts {
+  /** What was measured till now was the warm-up's. */
+  forget(): void {
+    for (const part of PARTS) this.samples[part].length = 0;
+  }
+
+  /** The middle of all that was measured, each part at least once. */
+  costs(): StepCosts {
     const nLayers = this.stepper.program.cuts.layers.length;
     const middle = (part: (typeof PARTS)[number], of: 'ms' | 'besidesMs' = 'ms') =>
       median(this.samples[part].map((sample) => sample[of]));
@@ -73,7 +78,7 @@ export class CostMeter {
     ] as const;
     // Each part as it is while experts are copied beside it; and together they are the whole, of one submission.
     const scale = Math.max(middle('whole'), middle('loaded')) / (dense + experts + router + outside);
-    const costs = {
+    return {
       denseMs: (dense * scale) / nLayers,
       expertsMs: (experts * scale) / nLayers,
       routerMs: (router * scale) / nLayers,
@@ -85,8 +90,6 @@ export class CostMeter {
       uploadQueueMs: middle('queue'),
       routesFromInput: routesFromInput(this.stepper.model.plan),
     };
-    for (const part of PARTS) this.samples[part].length = 0;
-    return costs;
   }
 
   destroy(): void {

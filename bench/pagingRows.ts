@@ -34,6 +34,9 @@ export interface MeasuredVariant {
   readonly declaredMs: number;
   /** Of one token, by run. Those of the same number ran one after the other. */
   readonly runsMs: readonly number[];
+  /** What the closed form says a token takes, with this case's costs and misses. */
+  readonly predictedMs: number;
+  /** That by the middle of `runsMs`. */
   readonly byPrediction: number;
   readonly blockingWaits: number;
   readonly faultedLayers: number;
@@ -55,6 +58,8 @@ export const tracedTokens = (nRuns: number) => WARM_TRACE + (nRuns + 1) * TRACE_
 const RECALL = 0.74;
 /** and some layers later, of which little is published. */
 const RECALL_FARTHER = 0.56;
+/** How often a run measures each cost where nothing is declared: L is the small difference of two long times there. */
+const OWN_SWEEPS = 3;
 
 interface Variant {
   readonly name: VariantName;
@@ -66,13 +71,22 @@ interface Variant {
 /** One run of one variant. */
 interface Run {
   readonly ms: number;
-  readonly predictedMs: number;
   readonly runAhead: number;
-  readonly costs: StepCosts;
+  /** Of each token, by layer. */
+  readonly misses: readonly (readonly number[])[];
   /** Of the run, per token. */
   readonly counts: Readonly<
     Record<
-      'hits' | 'misses' | 'faultedLayers' | 'loads' | 'useful' | 'foreseen' | 'foreseeable' | 'stallMs' | 'waits',
+      | 'hits'
+      | 'misses'
+      | 'faultedLayers'
+      | 'loads'
+      | 'guesses'
+      | 'useful'
+      | 'foreseen'
+      | 'foreseeable'
+      | 'stallMs'
+      | 'waits',
       number
     >
   >;
@@ -97,6 +111,7 @@ export async function measureRows(device: Device, latency: DeclaredLatency, one:
     guessing: new CostMeter(device, uploads.experts!, complete.guessing),
   };
   for (let run = 0; run <= nRuns; run++) await runAll(variants, meters, one, run);
+  const costs = { plain: meters.plain.costs(), guessing: meters.guessing.costs() };
   device.throwIfFailed();
   latency.ms = 0;
   for (const meter of Object.values(meters)) meter.destroy();
@@ -107,25 +122,26 @@ export async function measureRows(device: Device, latency: DeclaredLatency, one:
     unplace(device, stepper.model);
   }
   unplace(device, uploads);
-  return variants.map((variant) => summary(variant, one));
+  return variants.map((variant) => summary(variant, variant.name === 'CP' ? costs.guessing : costs.plain, one));
 }
 
 type Meters = Readonly<Record<'plain' | 'guessing', CostMeter>>;
 
 async function runAll(variants: readonly Variant[], meters: Meters, one: RowCase, run: number): Promise<void> {
-  const { routing, nTokens } = one;
+  const { routing, nTokens, declaredMs } = one;
+  const nParts = N_PARTS * (declaredMs > 0 ? 1 : OWN_SWEEPS);
   const tallies = variants.map((variant) => new Tally(variant, one));
   for (let token = 0; token < nTokens; token++) {
     // Each follows each other as often as not.
     for (const tally of token % 2 === 0 ? tallies : tallies.toReversed()) await tally.step(run, token);
-    for (let done = token * N_PARTS; done < (token + 1) * N_PARTS; done += nTokens) {
+    for (let done = token * nParts; done < (token + 1) * nParts; done += nTokens) {
       for (const meter of Object.values(meters)) await meter.sample();
     }
   }
-  const costs = { plain: meters.plain.take(), guessing: meters.guessing.take() };
+  if (run === 0) for (const meter of Object.values(meters)) meter.forget();
   for (const tally of tallies) {
     const { variant } = tally;
-    const result = tally.end(variant.name === 'CP' ? costs.guessing : costs.plain);
+    const result = tally.end();
     if (run > 0) variant.runs.push(result);
     if (variant.name === 'C') meters.plain.nUploads = result.counts.loads;
     if (variant.name === 'CP') meters.guessing.nUploads = result.counts.loads;
@@ -217,27 +233,20 @@ class Tally {
     this.misses.push(missesNow().map((n, layer) => n - had[layer]!));
   }
 
-  end(costs: StepCosts): Run {
-    const { runAhead } = this;
+  end(): Run {
     const { nTokens } = this.one;
     const since = (count: Exclude<keyof ExpertCounts, 'layers'>) =>
       (this.cache.counts[count] - this.before[count]) / nTokens;
-    const layers = this.variant.stepper.model.plan.shape.nLayers;
-    const busyMs = layers * (costs.denseMs + costs.expertsMs + costs.routerMs) + costs.outsideMs;
-    const { name } = this.variant;
-    const schedule = name === 'A' ? 'sync' : name === 'B' || name === 'all-resident' ? 'whole' : runAhead;
-    const stalls = this.misses.map((ofToken) => stallMs(costs, schedule, ofToken));
-    const guessesMs = since('guesses') * costs.uploadQueueMs;
     return {
       ms: this.ms / nTokens,
-      predictedMs: busyMs + stalls.reduce((sum, stall) => sum + stall, 0) / nTokens + guessesMs,
-      runAhead,
-      costs,
+      runAhead: this.runAhead,
+      misses: this.misses,
       counts: {
         hits: since('hits'),
         misses: since('misses'),
         faultedLayers: since('faultedLayers'),
         loads: since('loads'),
+        guesses: since('guesses'),
         useful: since('usefulGuesses'),
         foreseen: since('foreseenMisses'),
         foreseeable: since('foreseeableMisses'),
@@ -248,24 +257,21 @@ class Tally {
   }
 }
 
-function summary({ name, runs }: Variant, { file, routingName, share, declaredMs }: RowCase): MeasuredVariant {
+/** Milliseconds of a token of a run, by the closed form of docs/routing.md. */
+function predicted({ runAhead, misses, counts }: Run, name: VariantName, costs: StepCosts): number {
+  const layers = misses[0]!.length;
+  const busyMs = layers * (costs.denseMs + costs.expertsMs + costs.routerMs) + costs.outsideMs;
+  const schedule = name === 'A' ? 'sync' : name === 'B' || name === 'all-resident' ? 'whole' : runAhead;
+  const stalls = misses.map((ofToken) => stallMs(costs, schedule, ofToken));
+  return busyMs + stalls.reduce((sum, stall) => sum + stall, 0) / misses.length + counts.guesses * costs.uploadQueueMs;
+}
+
+function summary({ name, runs }: Variant, costs: StepCosts, one: RowCase): MeasuredVariant {
+  const { file, routingName, share, declaredMs } = one;
   const middle = (of: (run: Run) => number) => median(runs.map(of));
   const mean = (of: (run: Run) => number) => runs.reduce((sum, run) => sum + of(run), 0) / runs.length;
-  const cost = (of: Exclude<keyof StepCosts, 'routesFromInput'>) => middle(({ costs }) => costs[of]);
-  const costs: StepCosts = {
-    denseMs: cost('denseMs'),
-    expertsMs: cost('expertsMs'),
-    routerMs: cost('routerMs'),
-    outsideMs: cost('outsideMs'),
-    skippedMs: cost('skippedMs'),
-    submitMs: cost('submitMs'),
-    readBackMs: cost('readBackMs'),
-    uploadMs: cost('uploadMs'),
-    uploadQueueMs: cost('uploadQueueMs'),
-    routesFromInput: runs[0]!.costs.routesFromInput,
-  };
   const layerMs = costs.denseMs + costs.expertsMs + costs.routerMs;
-  const [ms, byPrediction] = [middle((run) => run.ms), middle((run) => run.predictedMs / run.ms)];
+  const [ms, predictedMs] = [middle((run) => run.ms), middle((run) => predicted(run, name, costs))];
   const runAhead = middle((run) => run.runAhead);
   const declared = declaredMs > 0 ? `, read-back declared ${declaredMs} ms slower` : '';
   const [hits, misses] = [mean(({ counts }) => counts.hits), mean(({ counts }) => counts.misses)];
@@ -275,8 +281,8 @@ function summary({ name, runs }: Variant, { file, routingName, share, declaredMs
     bench: `paging: ${file.name}, ${routingName}, ${100 * share}% of experts in slots${declared}`,
     name: name === 'C' || name === 'CP' ? `${name}(${runAhead})` : name,
     ms: round(ms),
-    predictedMs: round(middle((run) => run.predictedMs)),
-    byPrediction: round(byPrediction),
+    predictedMs: round(predictedMs),
+    byPrediction: round(predictedMs / ms),
     hitPercent: round((100 * hits) / (hits + misses)),
     misses: round(misses),
     faulted: round(mean(({ counts }) => counts.faultedLayers)),
@@ -301,7 +307,8 @@ function summary({ name, runs }: Variant, { file, routingName, share, declaredMs
     share,
     declaredMs,
     runsMs: runs.map((run) => run.ms),
-    byPrediction,
+    predictedMs,
+    byPrediction: predictedMs / ms,
     blockingWaits: mean(({ counts }) => counts.waits),
     faultedLayers: mean(({ counts }) => counts.faultedLayers),
     runAhead,

@@ -2,17 +2,17 @@
 import type { ExpertsReport } from 'floe';
 import type { GpuBudget } from './session.ts';
 
-type Sizes = Pick<ExpertsReport, 'nLayers' | 'nExperts' | 'nExpertsUsed'>;
+type Sizes = Pick<ExpertsReport, 'nLayers' | 'nExperts' | 'leastSlots'>;
 
 /** 0 is the fewest that work; any other position is a percentage. */
 export function budgetAt(position: number): GpuBudget {
   return position <= 0 ? 'min' : `${position}%`;
 }
 
-/** How many experts a position gives places to: at the least those of one token in one layer, and one more. */
-export function slotsAt(position: number, { nLayers, nExperts, nExpertsUsed }: Sizes): number {
+/** How many experts a position gives places to. */
+export function slotsAt(position: number, { nLayers, nExperts, leastSlots }: Sizes): number {
   const nAll = nLayers * nExperts;
-  return Math.min(nAll, Math.max(nExpertsUsed + 1, Math.round((position / 100) * nAll)));
+  return Math.min(nAll, Math.max(leastSlots, Math.round((position / 100) * nAll)));
 }
 
 /** The position of what was loaded. */

@@ -6,7 +6,7 @@ import { ExpertFeed } from './expertFeed.ts';
 import { inWords, PagingFigures, PLACES, placeCounts } from './expertFigures.ts';
 import { ExpertHeat, expertAt, mapLayout } from './expertMap.ts';
 
-const sizes = { nLayers: 4, nExperts: 128, nExpertsUsed: 2 };
+const sizes = { nLayers: 4, nExperts: 128, nExpertsUsed: 2, leastSlots: 3 };
 const noCounts = {
   ...{ hits: 0, misses: 0, loads: 0, movedBytes: 0, nTokens: 0, stallMs: 0, blockingWaits: 0 },
   ...{ foreseenMisses: 0, foreseeableMisses: 0, guesses: 0, usefulGuesses: 0 },
@@ -106,6 +106,12 @@ describe('the slider', () => {
     expect(slotsAt(position, sizes)).toBe(nSlots);
     expect(budgetInWords(position, sizes)).toBe(words);
     expect(positionOf({ ...sizes, nSlots })).toBe(position);
+  });
+
+  it('knows the fewest of a file with experts of two sizes', () => {
+    const two = { ...sizes, leastSlots: 6 };
+    expect(budgetInWords(0, two)).toBe('the fewest that work: 6 of 512 experts');
+    expect(positionOf({ ...two, nSlots: 6 })).toBe(0);
   });
 });
 

@@ -75,6 +75,7 @@ describe('a budget', () => {
       expect(await gpuBytes()).toBeLessThanOrEqual(leastBytes);
       const report = (await model.experts())!;
       expect(report.nSlots).toBe(plan.shape.nExpertsUsed + 1);
+      expect(report.leastSlots).toBe(report.nSlots);
       expect(report.counts.misses).toBeGreaterThan(0);
       expect(report.memoryBytes.used).toBeLessThanOrEqual(report.memoryBytes.budget);
       expect([...report.places].filter((place) => place === 3)).toHaveLength(report.nSlots);

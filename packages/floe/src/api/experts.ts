@@ -1,5 +1,5 @@
 /** What a loaded model says of its experts. */
-import type { ExpertCache, Residence } from '../experts/index.ts';
+import { type ExpertCache, leastSlots, type Residence } from '../experts/index.ts';
 import type { Engine } from '../generate/index.ts';
 import type { Clock } from '../host/index.ts';
 import { EXPERT_PLACES, type ExpertsReport } from './types.ts';
@@ -51,6 +51,7 @@ export class ExpertWatch {
       nExperts,
       nExpertsUsed,
       nSlots: experts.slots.nSlots,
+      leastSlots: leastOf(experts),
       places: Uint8Array.from({ length: nLayers * nExperts }, (_, key) => placeIndex(experts.residence(key))),
       lastRouted: this.lastRouted.slice(),
       memoryBytes: { used: memory.usedBytes, budget: memory.budgetBytes },
@@ -61,6 +62,11 @@ export class ExpertWatch {
       layerMs,
     };
   }
+}
+
+function leastOf({ slots, size }: ExpertCache): number {
+  const least = slots.classes.map(({ layers }) => leastSlots(size.nExpertsUsed, layers.length * size.nExperts));
+  return least.reduce((sum, n) => sum + n, 0);
 }
 
 function placeIndex(residence: Residence): number {

@@ -134,6 +134,8 @@ export interface ExpertsReport {
   readonly nExpertsUsed: number;
   /** On the GPU at once, of all layers. */
   readonly nSlots: number;
+  /** The fewest of those that work: of each size of expert what a layer uses, and one more. */
+  readonly leastSlots: number;
   /** [nLayers · nExperts], each the index of its place in `EXPERT_PLACES`: absent, stored, cached, resident. */
   readonly places: Uint8Array;
   /** [nLayers · nExpertsUsed] the experts of the last token; empty before the first. */

@@ -27,7 +27,7 @@ export {
   type Schedule,
   stallMs,
 } from './simulateCost.ts';
-export { checkSlots, ExpertSlots, type SlotClass } from './slots.ts';
+export { checkSlots, ExpertSlots, leastSlots, type SlotClass } from './slots.ts';
 export {
   DECODE,
   encodeTraceShape,

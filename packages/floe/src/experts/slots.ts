@@ -9,6 +9,11 @@ export interface SlotClass {
   readonly nSlots: number;
 }
 
+/** Slots of one size, of at most `nMost`, that any token can be computed with: what it uses, and one that is on its way. */
+export function leastSlots(nExpertsUsed: number, nMost: number): number {
+  return Math.min(nExpertsUsed + 1, nMost);
+}
+
 /**
  * Where experts lie on the GPU: for each size equal slots in a few buffers, and the page table [nLayers, nExperts] that
  * says which slot holds which. Kernels reach an expert through the table only, so a slot may hold any expert of its size.

@@ -1,6 +1,6 @@
 /** What of a model lies where, under budgets of bytes: pure, and known before a weight is downloaded. */
 import { ExpertsError, ModelError, RequestError } from '../errors/index.ts';
-import type { SlotClass } from '../experts/index.ts';
+import { leastSlots, type SlotClass } from '../experts/index.ts';
 import { kvBytes } from '../kv/index.ts';
 import { rowStride } from '../quant/index.ts';
 import { activationBytes } from './activations.ts';
@@ -130,16 +130,11 @@ export function planMemory(
   };
 }
 
-/** Slots of one layer's size that any token can be computed with: what it uses, and one that is on its way. */
-function leastSlots({ shape }: ModelPlan, nMost: number): number {
-  return Math.min(shape.nExpertsUsed + 1, nMost);
-}
-
 /** Slots are shared out by what layers need, so the size that is shortest of its fewest says how many bytes all get. */
 function leastSlotBytes(plan: ModelPlan, expertBytes: number): number {
   const bytes = expertSizes(plan).map(({ layers }) => {
     const nMost = layers.length * plan.shape.nExperts;
-    return Math.ceil((leastSlots(plan, nMost) * expertBytes) / nMost);
+    return Math.ceil((leastSlots(plan.shape.nExpertsUsed, nMost) * expertBytes) / nMost);
   });
   return Math.max(0, ...bytes);
 }
@@ -148,7 +143,7 @@ function leastSlotBytes(plan: ModelPlan, expertBytes: number): number {
 function divide(plan: ModelPlan, budget: GpuBudget | 'all', share: number, leastGpuBytes: number): SlotClass[] {
   return expertSizes(plan).map(({ slotBytes, layers }) => {
     const nMost = layers.length * plan.shape.nExperts;
-    const nLeast = leastSlots(plan, nMost);
+    const nLeast = leastSlots(plan.shape.nExpertsUsed, nMost);
     // A percentage or 'min' is a wish for few; bytes are a promise that can't be kept below the least.
     const nSlots =
       typeof budget === 'number'
