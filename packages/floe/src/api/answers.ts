@@ -67,7 +67,7 @@ export class Answers {
       const saved = await this.find(name);
       const { request, prompt, answer } = saved;
       const wanted = { prompt: [...prompt], answered: [...answer], onProgress };
-      const inStorage = inStorageOf(saved, idsOf(saved), () => this.wake(saved, rebuild));
+      const inStorage = inStorageOf(saved, idsOf(saved), this.wake(saved, rebuild));
       return { ...(request as SavedRequest), ...wanted, saved: inStorage };
     });
   }
@@ -97,7 +97,7 @@ export class Answers {
     const saved = request.save === undefined ? null : await this.findIfSound(request.save);
     const prompt = await promptOf();
     checkPrompt(prompt, this.parts.info.nVocab);
-    const inStorage = saved && inStorageOf(saved, prompt, () => this.wake(saved, true));
+    const inStorage = saved && inStorageOf(saved, prompt, this.wake(saved, true));
     return { ...checked, prompt, answered: [], saved: inStorage };
   }
 
@@ -177,14 +177,15 @@ export class Answers {
   }
 
   /** A saved conversation's keys and values, to come back to the cache; what is damaged of them is an error, unless they may be computed again. */
-  private async wake(saved: SavedConversation, rebuild: boolean): Promise<SavedBlocks | null> {
-    try {
-      return await this.saved.blocksOf(saved);
-    } catch (error) {
-      if (!rebuild) throw error;
-      this.rebuilt(error);
-      return null;
-    }
+  private wake(saved: SavedConversation, rebuild: boolean): SavedBlocks | null {
+    const blocks = this.saved.blocksOf(saved);
+    if (!blocks || !rebuild) return blocks;
+    const open = () =>
+      blocks.open().catch((error: unknown) => {
+        this.rebuilt(error);
+        return null;
+      });
+    return { ...blocks, open };
   }
 
   /** What is saved under a name. Its answers are the model's own from now on, as they were to the visit that saved it. */

@@ -27,8 +27,13 @@ function room({ nWindows = 2, nRows = 8 } = {}) {
     },
   };
   const spilled: (readonly number[])[] = [];
+  /** What is spilled waits for it. */
+  const reading = { promise: Promise.resolve() };
   const conversations = new Conversations(engine, {
-    keep: ({ heldIds }) => spilled.push(heldIds),
+    keep: async ({ heldIds }) => {
+      await reading.promise;
+      spilled.push(heldIds);
+    },
     bring: async () => {},
     forget: async () => {
       spilled.length = 0;
@@ -57,7 +62,7 @@ function room({ nWindows = 2, nRows = 8 } = {}) {
     compute(opened, ids);
     return opened;
   };
-  return { conversations, blocks, rows, spilled, take, call, compute, restore };
+  return { conversations, blocks, rows, spilled, reading, take, call, compute, restore };
 }
 
 /** Whether a promise has settled once all that could happen has. */
@@ -161,6 +166,26 @@ describe('a call is let in', () => {
     expect(blocks.nFree).toBe(1);
   });
 
+  it('once what those held is read, and no block of it sooner', async () => {
+    const { call, take, spilled, reading, blocks, conversations } = room({ nWindows: 1 });
+    await call(text(1, 60));
+    await call(text(2, 60));
+    const { nFree } = blocks;
+    let isRead = () => {};
+    reading.promise = new Promise((resolve) => {
+      isRead = resolve;
+    });
+    const taken = take(text(3, 90));
+    expect(await isSettled(taken)).toBe(false);
+    // It is nobody's to go on with.
+    expect([blocks.nFree, spilled.length, conversations.shared(text(1, 60))]).toEqual([nFree, 0, 0]);
+    isRead();
+    const { release } = await taken;
+    expect(spilled).toEqual([text(1, 60)]);
+    expect(blocks.nFree).toBe(nFree + 2);
+    release();
+  });
+
   it('where as many are open as there may be, too', async () => {
     const { call, spilled } = room({ nRows: 2 });
     for (const name of [1, 2, 3]) await call(text(name, 40));
@@ -182,9 +207,12 @@ describe('what is saved', () => {
     let nRead = 0;
     const inStorage: InStorage = {
       nShared: ids.length,
-      blocks: async () => {
-        nRead++;
-        return { nBlocks: Math.ceil(ids.length / KV_BLOCK), open: () => made.restore(ids) };
+      blocks: {
+        nBlocks: Math.ceil(ids.length / KV_BLOCK),
+        open: async () => {
+          nRead++;
+          return made.restore(ids);
+        },
       },
     };
     return { inStorage, nRead: () => nRead };
@@ -218,15 +246,16 @@ describe('what is saved', () => {
     const made = room({ nWindows: 1 });
     // All but two blocks are promised.
     const busy = await made.take(text(2, 4), { nTokens: 90 });
-    const { inStorage } = saved(made, text(1, 90));
+    const { inStorage, nRead } = saved(made, text(1, 90));
     const { conversation } = await made.take([...text(1, 20), 7], { saved: inStorage });
-    expect(conversation.length).toBe(0);
+    expect([conversation.length, nRead()]).toEqual([0, 0]);
     busy.release();
   });
 
   it('and can not be read fails that call, and no other', async () => {
     const made = room();
-    const broken = { nShared: 60, blocks: () => Promise.reject(new Error('damaged')) };
+    const open = () => Promise.reject(new Error('damaged'));
+    const broken = { nShared: 60, blocks: { nBlocks: 2, open } };
     const failing = made.take([...text(1, 60), 7], { saved: broken });
     const next = made.take(text(2, 4));
     await expect(failing).rejects.toThrow('damaged');

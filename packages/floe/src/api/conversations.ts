@@ -12,7 +12,7 @@ export interface InStorage {
   /** How many of the prompt's first ids it has computed; of all of them, all but the last. */
   readonly nShared: number;
   /** Null where they are better computed again. */
-  readonly blocks: () => Promise<SavedBlocks | null>;
+  readonly blocks: SavedBlocks | null;
 }
 
 /** What an answer needs of the cache. */
@@ -24,6 +24,12 @@ export interface Wanted {
   /** What is saved and may be gone on from. */
   readonly saved?: InStorage | null;
   readonly signal: AbortSignal;
+}
+
+/** A conversation, and how many of a prompt's ids it has computed. */
+interface Best {
+  readonly conversation: Conversation;
+  readonly nShared: number;
 }
 
 /** What of an engine decides who has room. */
@@ -63,9 +69,9 @@ export class Conversations {
       // In this turn, so that nothing changes what acts on the weights meanwhile.
       await this.spilled.bring(shared, this.shared(shared), (blocks) => this.adopt(blocks));
       if (saved) await this.bring(saved, shared);
-      const conversation = this.choose(shared);
+      const conversation = await this.choose(shared);
       this.busy.set(conversation, nBlocks);
-      this.makeRoom();
+      await this.makeRoom();
       return { conversation, release: () => this.release(conversation) };
     } finally {
       endTurn();
@@ -83,7 +89,7 @@ export class Conversations {
   }
 
   /** The one that has computed most of these ids; null where none has any. */
-  private best(ids: readonly number[]): { readonly conversation: Conversation; readonly nShared: number } | null {
+  private best(ids: readonly number[]): Best | null {
     let best = null;
     for (const conversation of [...this.idle, ...this.busy.keys()]) {
       const nShared = conversation.shares(ids);
@@ -94,20 +100,20 @@ export class Conversations {
 
   /** What is saved comes to the cache, where it has more of these ids than is there. */
   private async bring({ nShared, blocks }: InStorage, ids: readonly number[]): Promise<void> {
-    if (nShared <= this.shared(ids)) return;
-    const read = await blocks();
-    if (read) this.adopt(read);
+    if (blocks && nShared > this.shared(ids)) await this.adopt(blocks);
   }
 
   /** Takes in one that comes back from storage, unless those that answer need the room: whether it did. */
-  private adopt({ nBlocks, open }: SavedBlocks): boolean {
+  private async adopt({ nBlocks, open }: SavedBlocks): Promise<boolean> {
     const { blocks } = this.engine.kv;
     if (this.nPromised + nBlocks > blocks.nBlocks) return false;
-    this.freeRow(null);
-    while (this.idle.length > 0 && this.missing + nBlocks > blocks.nFree) this.close(this.idle[0]!);
+    await this.freeRow(null);
+    while (this.idle.length > 0 && this.missing + nBlocks > blocks.nFree) await this.close(this.idle[0]!);
     if (!this.hasFreeRow || this.missing + nBlocks > blocks.nFree) return false;
-    this.idle.push(open());
-    return true;
+    // It has its blocks at once, and is nobody's while they are read.
+    const opened = await open();
+    if (opened) this.idle.push(opened);
+    return opened !== null;
   }
 
   /** Resolves when nobody answers, and keeps it so until the returned function is called. */
@@ -139,21 +145,20 @@ export class Conversations {
     wake();
   }
 
-  private choose(prompt: readonly number[]): Conversation {
+  private async choose(prompt: readonly number[]): Promise<Conversation> {
+    const before = this.best(prompt);
+    if (!before || !this.goesOn(before)) await this.freeRow(isWorthFork(before) ? before.conversation : null);
+    // Once more: those that answer went on meanwhile.
     const best = this.best(prompt);
-    if (!best) return this.openNew();
-    const { conversation, nShared } = best;
-    const isIdle = this.idle.includes(conversation);
-    if (isIdle && nShared >= conversation.heldIds.length) return this.wake(conversation);
-    if (nShared < KV_BLOCK) return this.openNew();
-    if (!this.hasFreeRow && isIdle && this.idle.length === 1) return this.wake(conversation);
-    this.freeRow(conversation);
-    return conversation.fork(nShared);
+    if (best && this.goesOn(best)) return this.wake(best.conversation);
+    return isWorthFork(best) ? best.conversation.fork(best.nShared) : this.engine.open();
   }
 
-  private openNew(): Conversation {
-    this.freeRow(null);
-    return this.engine.open();
+  /** Whether it is gone on with itself: nobody needs what it holds beyond the prompt, or there is no row for a fork. */
+  private goesOn({ conversation, nShared }: Best): boolean {
+    if (!this.idle.includes(conversation)) return false;
+    if (nShared >= conversation.heldIds.length) return true;
+    return nShared >= KV_BLOCK && !this.hasFreeRow && this.idle.length === 1;
   }
 
   private wake(conversation: Conversation): Conversation {
@@ -162,8 +167,8 @@ export class Conversations {
   }
 
   /** Forgets the conversations not used for longest until those that answer have what they were promised. */
-  private makeRoom(): void {
-    while (this.idle.length > 0 && this.missing > this.engine.kv.blocks.nFree) this.close(this.idle[0]!);
+  private async makeRoom(): Promise<void> {
+    while (this.idle.length > 0 && this.missing > this.engine.kv.blocks.nFree) await this.close(this.idle[0]!);
   }
 
   /** Blocks that were promised and are not taken yet. */
@@ -175,16 +180,16 @@ export class Conversations {
     return [...this.busy].reduce((sum, [one, n]) => sum + Math.max(0, n - own(one)), 0);
   }
 
-  private freeRow(spared: Conversation | null): void {
+  private async freeRow(spared: Conversation | null): Promise<void> {
     if (this.hasFreeRow) return;
     const oldest = this.idle.find((one) => one !== spared);
-    if (oldest) this.close(oldest);
+    if (oldest) await this.close(oldest);
   }
 
-  /** Makes room: what it held is kept elsewhere. */
-  private close(conversation: Conversation): void {
-    this.spilled.keep(conversation);
+  /** Makes room: what it held is kept elsewhere. It is nobody's to go on with from now on. */
+  private async close(conversation: Conversation): Promise<void> {
     this.idle = this.idle.filter((one) => one !== conversation);
+    await this.spilled.keep(conversation);
     conversation.close();
   }
 
@@ -218,4 +223,8 @@ export class Conversations {
       };
     });
   }
+}
+
+function isWorthFork(best: Best | null): best is Best {
+  return best !== null && best.nShared >= KV_BLOCK;
 }

@@ -3,7 +3,7 @@ import { FloeError } from '../errors/index.ts';
 import type { AnswerRequest, Conversation, Engine } from '../generate/index.ts';
 import type { Host } from '../host/index.ts';
 import { KV_BLOCK } from '../kernels/index.ts';
-import type { HeldBlock } from '../kv/index.ts';
+import { type HeldBlock, portionsOf } from '../kv/index.ts';
 import type { ConversationWriter, OwnAnswer, PutBlocks, SavedConversation } from '../store/index.ts';
 
 /** What an answer was asked with, as far as going on with it needs that. */
@@ -19,8 +19,6 @@ export interface Standing {
 
 /** Ids after which an answer is saved again: a block's. */
 const EVERY_IDS = 32;
-/** Bytes read back from the GPU, and written, at once. */
-const PORTION_BYTES = 16 << 20;
 
 interface KeeperParts {
   readonly writer: ConversationWriter;
@@ -133,10 +131,4 @@ export class Keeper {
     }
     return true;
   }
-}
-
-/** As many at once as `PORTION_BYTES` hold of blocks this large. */
-export function portionsOf<T>(all: readonly T[], blockBytes: number): T[][] {
-  const n = Math.max(1, Math.floor(PORTION_BYTES / blockBytes));
-  return Array.from({ length: Math.ceil(all.length / n) }, (_, i) => all.slice(i * n, (i + 1) * n));
 }

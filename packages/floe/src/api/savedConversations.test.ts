@@ -101,8 +101,10 @@ async function probe(model: Model, ids: readonly number[], change = (bytes: Uint
   const nComputed = conversation.reuse(ids);
   const held = conversation.seat.sequence.heldBlocks();
   const bytes = await engine.kv.read(held.map(({ block }) => block));
-  const blocks = new Map(held.map(({ position }, i) => [position, change(bytes[i]!)]));
-  const copy = engine.restore(ids, ids.length - 1, blocks);
+  const positions = held.map(({ position }) => position);
+  const copy = engine.restore(ids, ids.length - 1, positions);
+  for (const { position, block } of copy.seat.sequence.heldBlocks())
+    engine.kv.write(block, change(bytes[positions.indexOf(position)]!));
   const rows: Float64Array[] = [];
   for (const given of [ids.at(-1)!, ...PROBE]) {
     await (await copy.decode({ kind: 'greedy' }, 0, signal, given)).wait();

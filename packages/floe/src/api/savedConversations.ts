@@ -2,20 +2,26 @@
 import { ContextError, RequestError, StoreError } from '../errors/index.ts';
 import type { Conversation, Engine } from '../generate/index.ts';
 import type { Host } from '../host/index.ts';
+import { portionsOf } from '../kv/index.ts';
 import { ConversationStore, type ModelHashes, type SavedConversation } from '../store/index.ts';
 import { isSameModel } from './fingerprint.ts';
-import { Keeper, portionsOf, type Standing } from './keeper.ts';
+import { Keeper, type Standing } from './keeper.ts';
 
-/** Blocks out of storage; `open` puts them in the cache, as a conversation that goes on. */
+/** Blocks in storage; `open` puts them in the cache, as a conversation that goes on. Null: it is better computed again. */
 export interface SavedBlocks {
   readonly nBlocks: number;
-  readonly open: () => Conversation;
+  readonly open: () => Promise<Conversation | null>;
+}
+
+/** A conversation on its way to storage. */
+export interface Spill {
+  /** Its bytes are off the GPU, or won't be read any more: its blocks may be another's. */
+  readonly read: Promise<void>;
+  readonly written: Promise<void>;
 }
 
 /** Of the bytes within a block: another order of them is another version. */
 const LAYOUT_VERSION = 1;
-/** Bytes read back at once of a conversation that has to be gone at once. */
-const SPILL_BYTES = 256 << 20;
 
 export class SavedConversations {
   private readonly store: ConversationStore | null;
@@ -68,33 +74,41 @@ export class SavedConversations {
     return all.filter((one) => isSameModel(one.model, model)).sort((a, b) => b.savedMs - a.savedMs);
   }
 
-  /**
-   * Writes a conversation that nobody answers in and that is closed now: its bytes are on their way from the GPU when this
-   * returns. Null where there is no storage, or they are more than are read back at once.
-   */
-  spill(name: string, conversation: Conversation): Promise<void> | null {
+  /** Writes a conversation that nobody answers in, a portion after another. Null where there is no storage. */
+  spill(name: string, conversation: Conversation): Spill | null {
+    const { store } = this;
+    if (!store) return null;
+    let isRead = () => {};
+    const read = new Promise<void>((resolve) => {
+      isRead = resolve;
+    });
+    return { read, written: this.writeAll(store, name, conversation, isRead).finally(isRead) };
+  }
+
+  private async writeAll(store: ConversationStore, name: string, conversation: Conversation, isRead: () => void) {
     const { kv } = this.engine;
     const length = Math.min(conversation.length, conversation.heldIds.length);
     const held = conversation.seat.sequence.heldBlocks().filter(({ position }) => position < length);
-    const { store } = this;
-    if (!store || held.length * kv.savedBytes > SPILL_BYTES) return null;
-    const reading = kv.read(held.map(({ block }) => block));
     const prompt = Uint32Array.from(conversation.heldIds);
-    const layout = this.layout();
-    const blockBytes = kv.savedBytes;
-    const write = async () => {
-      const read = await reading;
-      const model = await this.weights.hashes();
-      await store.writer(name).save(read.length * blockBytes, async (put) => {
-        const hashes: string[] = [];
-        for (const portion of portionsOf(read, blockBytes)) hashes.push(...(await put(portion)));
-        const blocks = held.map(({ position }, i) => ({ position, sha256: hashes[i]! }));
-        // It comes back to this visit, which knows its answers.
-        const said = { prompt, answer: new Uint32Array(0), answers: [], request: null };
-        return { name, model, layout, ...said, length, blocks, blockBytes, savedMs: this.host.clock.epochMs() };
-      });
-    };
-    return write();
+    const [layout, blockBytes] = [this.layout(), kv.savedBytes];
+    const portions = portionsOf(held, blockBytes);
+    const readOne = (i: number) => kv.read(portions[i]!.map(({ block }) => block));
+    // The first, and of most the only one, does not wait for the store.
+    const first = readOne(0);
+    first.then(() => portions.length === 1 && isRead()).catch(() => undefined);
+    const model = await this.weights.hashes();
+    await store.writer(name).save(held.length * blockBytes, async (put) => {
+      const hashes = await put(await first);
+      for (let i = 1; i < portions.length; i++) {
+        const bytes = await readOne(i);
+        if (i === portions.length - 1) isRead();
+        hashes.push(...(await put(bytes)));
+      }
+      const blocks = held.map(({ position }, i) => ({ position, sha256: hashes[i]! }));
+      // It comes back to this visit, which knows its answers.
+      const said = { prompt, answer: new Uint32Array(0), answers: [], request: null };
+      return { name, model, layout, ...said, length, blocks, blockBytes, savedMs: this.host.clock.epochMs() };
+    });
   }
 
   async delete(name: string): Promise<void> {
@@ -122,16 +136,33 @@ export class SavedConversations {
 
   /**
    * Its keys and values; null where they were kept in another way, by other options of the context: then its ids are
-   * computed again. `open` puts them in the cache.
-   * @throws {ContextError} `context/damaged`: some of their bytes are not what was saved; its ids are sound.
-   * @throws {StoreError} `store/evicted`: another was saved under its name meanwhile.
+   * computed again. `open` reads them, a portion after another, and rejects with
+   * {ContextError} `context/damaged`: some of their bytes are not what was saved; its ids are sound.
+   * {StoreError} `store/evicted`: another was saved under its name meanwhile.
    */
-  async blocksOf(saved: SavedConversation): Promise<SavedBlocks | null> {
+  blocksOf(saved: SavedConversation): SavedBlocks | null {
     if (saved.layout !== this.layout() || saved.blocks.length === 0) return null;
-    const blocks = await this.needed().blocks(saved);
-    if (blocks.size < saved.blocks.length) throw damagedBlocks(saved, saved.blocks.length - blocks.size);
-    const open = () => this.engine.restore(idsOf(saved), saved.length, blocks);
-    return { nBlocks: blocks.size, open };
+    return { nBlocks: saved.blocks.length, open: () => this.open(saved) };
+  }
+
+  private async open(saved: SavedConversation): Promise<Conversation> {
+    const { engine } = this;
+    const positions = saved.blocks.map(({ position }) => position);
+    const conversation = engine.restore(idsOf(saved), saved.length, positions);
+    const places = new Map(conversation.seat.sequence.heldBlocks().map((one) => [one.position, one.block]));
+    try {
+      let nDamaged = 0;
+      for (const portion of portionsOf(saved.blocks, engine.kv.savedBytes)) {
+        const read = await this.needed().blocks(saved, portion);
+        for (const [position, bytes] of read) engine.kv.write(places.get(position)!, bytes);
+        nDamaged += portion.length - read.size;
+      }
+      if (nDamaged > 0) throw damagedBlocks(saved, nDamaged);
+      return conversation;
+    } catch (error) {
+      conversation.close();
+      throw error;
+    }
   }
 
   close(): void {

@@ -10,6 +10,9 @@ interface Kept {
   readonly written: Promise<boolean>;
 }
 
+/** Takes blocks into the cache; whether there was room. */
+export type Adopt = (blocks: SavedBlocks) => Promise<boolean>;
+
 /** Names that no caller can give: what an earlier visit left under them is swept when it is a day old. */
 const PREFIX = '\0spilled ';
 const SWEPT_MS = 24 * 3600 * 1000;
@@ -35,18 +38,18 @@ export class Spilled {
     return { ...this.counted, spilled: this.kept.size };
   }
 
-  /** Takes what it holds before its blocks are another's: it may be closed at once. One of less than a block is soon computed again. */
-  keep(conversation: Conversation): void {
+  /** Takes what it holds; resolves when its blocks may be another's. One of less than a block is soon computed again. */
+  async keep(conversation: Conversation): Promise<void> {
     const { heldIds } = conversation;
     if (Math.min(heldIds.length, conversation.length) < KV_BLOCK) return;
     const name = `${this.visit}${this.n++}`;
-    const writing = this.saved.spill(name, conversation);
-    if (!writing) {
+    const spill = this.saved.spill(name, conversation);
+    if (!spill) {
       this.counted.forgotten++;
       return;
     }
     this.counted.spills++;
-    const written = writing.then(
+    const written = spill.written.then(
       () => true,
       () => {
         this.kept.delete(name);
@@ -57,10 +60,11 @@ export class Spilled {
     this.kept.set(name, { ids: heldIds, written });
     this.dropOldest();
     this.swept ??= written.then(() => this.sweep()).catch(() => {});
+    await spill.read;
   }
 
   /** Brings the one that shares most of these ids out of storage, if that is more than `nShared`; `adopt` says whether it fits. */
-  async bring(ids: readonly number[], nShared: number, adopt: (blocks: SavedBlocks) => boolean): Promise<void> {
+  async bring(ids: readonly number[], nShared: number, adopt: Adopt): Promise<void> {
     let best: { name: string; kept: Kept; n: number } | null = null;
     for (const [name, kept] of this.kept) {
       const n = commonLength(kept.ids, ids);
@@ -69,9 +73,9 @@ export class Spilled {
     if (!best || !(await best.kept.written)) return;
     const { name } = best;
     try {
-      const blocks = await this.saved.blocksOf(await this.saved.find(name));
+      const blocks = this.saved.blocksOf(await this.saved.find(name));
       // Where there is no room now there may be later.
-      if (blocks && !adopt(blocks)) return;
+      if (blocks && !(await adopt(blocks))) return;
       if (blocks) this.counted.returns++;
     } catch {
       // Damaged, or gone with the origin's storage: its ids are in the prompt, and computed again.

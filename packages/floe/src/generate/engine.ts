@@ -67,12 +67,12 @@ export class Engine {
   }
 
   /**
-   * A conversation of these ids that was saved: of its first `length` positions, blocks of 32 by where they begin.
+   * A conversation of these ids that was saved: of its first `length` positions it has the blocks that begin at
+   * `positions`. What they hold is the caller's to write, before it goes on.
    * @throws {ContextError} `context/kv-full`: no room for so many.
    */
-  restore(ids: readonly number[], length: number, saved: ReadonlyMap<number, Uint8Array>): Conversation {
-    const sequence = KvSequence.resume(this.kv.blocks, this.kv.window, length, [...saved.keys()]);
-    for (const { position, block } of sequence.heldBlocks()) this.kv.write(block, saved.get(position)!);
+  restore(ids: readonly number[], length: number, positions: readonly number[]): Conversation {
+    const sequence = KvSequence.resume(this.kv.blocks, this.kv.window, length, positions);
     try {
       const conversation = this.seat(sequence);
       conversation.holds(ids);

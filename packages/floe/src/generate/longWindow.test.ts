@@ -120,7 +120,9 @@ it('equals float64 at the end of a window of 32,768 and behind it, in a prompt a
   }
   begun.close();
 
-  const conversation = engine.restore(ids.slice(0, N_FILLED), N_FILLED, saved);
+  const conversation = engine.restore(ids.slice(0, N_FILLED), N_FILLED, [...saved.keys()]);
+  for (const { position, block } of conversation.seat.sequence.heldBlocks())
+    engine.kv.write(block, saved.get(position)!);
   const rows = await promptRows(conversation, ids.slice(N_FILLED));
   const positions = [WINDOW - 1, WINDOW, WINDOW + 59];
   const expected = new Map(positions.map((at) => [at, expectedAt(at)]));

@@ -1,4 +1,5 @@
 import { KV_BLOCK, type KvFormatName, kvBlockBytes, type SinkWindow } from '../kernels/index.ts';
+import { portionBlocks } from './portions.ts';
 
 /** What a conversation keeps, and how much of it is written at once. */
 export interface KvWindow extends SinkWindow {
@@ -52,4 +53,10 @@ export const KV_ROWS = 32;
 export function kvBytes(shape: KvShape, format: KvFormatName, window: KvWindow, nWindows = 1): number {
   const { tableBlocks } = kvGeometry(window);
   return (shape.nLayers * nWindows * tableBlocks + 1) * kvBlockBytes(format, shape) + KV_ROWS * tableBlocks * 4;
+}
+
+/** Bytes of the buffer that a portion of such a pool's blocks is read back by. */
+export function readBackBytes(shape: KvShape, format: KvFormatName, window: KvWindow, nWindows = 1): number {
+  const savedBytes = shape.nLayers * kvBlockBytes(format, shape);
+  return savedBytes * Math.min(portionBlocks(savedBytes), nWindows * kvGeometry(window).tableBlocks);
 }

@@ -18,6 +18,7 @@ export class KvPool {
   private readonly staging: BufferView;
   /** Each row of the table as the device has it. */
   private readonly tables: (Uint32Array | null)[];
+  private reading: Promise<unknown> = Promise.resolve();
 
   /** @throws {GpuError} `gpu/limits`: a layer's blocks are more than this device can bind. */
   constructor(
@@ -85,8 +86,14 @@ export class KvPool {
     return this.layers.length * this.blockBytes;
   }
 
-  /** What blocks hold in all layers, layer after layer, once what is submitted by now has run. */
-  async read(blocks: readonly number[]): Promise<Uint8Array[]> {
+  /** What blocks hold in all layers, layer after layer, when those that were asked for before are read: one portion at a time. */
+  read(blocks: readonly number[]): Promise<Uint8Array[]> {
+    const read = this.reading.then(() => this.readNow(blocks));
+    this.reading = read.catch(() => undefined);
+    return read;
+  }
+
+  private async readNow(blocks: readonly number[]): Promise<Uint8Array[]> {
     const { device, layers, blockBytes, savedBytes } = this;
     const readback = new Readback(device, blocks.length * savedBytes);
     const encoder = device.gpu.createCommandEncoder();

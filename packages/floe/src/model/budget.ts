@@ -1,7 +1,7 @@
 /** What of a model lies where, under budgets of bytes: pure, and known before a weight is downloaded. */
 import { ExpertsError, ModelError, RequestError } from '../errors/index.ts';
 import { leastSlots, type SlotClass } from '../experts/index.ts';
-import { kvBytes } from '../kv/index.ts';
+import { kvBytes, readBackBytes } from '../kv/index.ts';
 import { rowStride } from '../quant/index.ts';
 import { activationBytes } from './activations.ts';
 import { type ContextPlan, contextPlan, kvShape, kvWindow } from './context.ts';
@@ -42,7 +42,7 @@ export interface MemoryPlan {
   readonly denseBytes: number;
   readonly kvBytes: number;
   readonly activationBytes: number;
-  /** Recorded graphs and read-backs, at the most. */
+  /** Recorded graphs and read-backs, those of conversations that are kept elsewhere too, at the most. */
   readonly otherBytes: number;
   /** What is kept free for adapters. */
   readonly adapterBytes: number;
@@ -105,8 +105,9 @@ export function planMemory(
   const [denseBytes, expertBytes] = [bytesOf(false), bytesOf(true)];
   const ofSteps = plan.description.pooling ? {} : stepActivationBytes(plan, sizes.window);
   const activations = sum([...Object.values(activationBytes(plan, sizes)), ...Object.values(ofSteps)]);
-  const cache = kvBytes(kvShape(plan), context.kv, kvWindow(context, sizes.chunkTokens), context.nWindows);
-  const otherBytes = OTHER_BYTES + plan.shape.nLayers * KEPT_DISPATCHES * DISPATCH_BYTES;
+  const cacheSizes = [kvShape(plan), context.kv, kvWindow(context, sizes.chunkTokens), context.nWindows] as const;
+  const cache = kvBytes(...cacheSizes);
+  const otherBytes = OTHER_BYTES + readBackBytes(...cacheSizes) + plan.shape.nLayers * KEPT_DISPATCHES * DISPATCH_BYTES;
   const fixedBytes = denseBytes + cache + activations + otherBytes + adapterBytes;
   const leastGpuBytes = fixedBytes + leastSlotBytes(plan, expertBytes);
   const share = shareOf(budget, fixedBytes, expertBytes);

@@ -140,11 +140,11 @@ export class ConversationStore {
   }
 
   /**
-   * The bytes of its blocks by position: of those that are what was written.
+   * The bytes of some of its blocks by position: of those that are what was written.
    * @throws {StoreError} `store/evicted`: another was saved under its name meanwhile, or it was deleted.
    */
-  async blocks(saved: SavedConversation): Promise<Map<number, Uint8Array>> {
-    const { name, blocks } = saved;
+  async blocks(saved: SavedConversation, blocks = saved.blocks): Promise<Map<number, Uint8Array>> {
+    const { name } = saved;
     const found = await this.read((tx) =>
       Promise.all(blocks.map(({ sha256 }) => tx.objectStore('blocks').get([name, sha256]))),
     );
