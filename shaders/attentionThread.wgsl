@@ -48,10 +48,12 @@ fn attendRun(run: Run) {
 
 @compute @workgroup_size(4)
 fn attentionThread(@builtin(global_invocation_id) id: vec3u) {
-  if (faulted(params.stage) || id.x >= params.nHeads / HEADS) { return; }
-  let end = min((id.y + 1u) * TOKENS, params.nTokens);
-  for (var token = id.y * TOKENS; token < end;) {
-    let run = runAt(token, end, id.x * HEADS);
+  let nGroups = params.nHeads / HEADS;
+  let head = id.x % nGroups * HEADS; let first = id.x / nGroups * TOKENS;
+  if (faulted(params.stage) || first >= params.nTokens) { return; }
+  let end = min(first + TOKENS, params.nTokens);
+  for (var token = first; token < end;) {
+    let run = runAt(token, end, head);
     attendRun(run);
     token += run.count;
   }

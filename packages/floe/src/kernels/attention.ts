@@ -100,7 +100,7 @@ export function attention(rec: Recorder, a: AttentionArgs): void {
   const whole = { ...common, bindings: { ...bindings, ...finishing }, parts: { kv: load, sinkLogits } };
   const nTiles = Math.ceil(nTokens / TOKENS);
   if (isThread) {
-    const workgroups = [Math.ceil(nGroups / 4), nTiles] as const;
+    const workgroups = [Math.ceil((nGroups * nTiles) / 4)] as const;
     rec.dispatch({ ...whole, shader: attentionThreadWgsl, tunables: thread, workgroups });
   } else {
     const tunables = { ...dims, ...rows };
