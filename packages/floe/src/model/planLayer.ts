@@ -1,4 +1,5 @@
 /** The records of one layer, by its description. What a file may have or not (a bias, fused matrices) is as it is there. */
+import { ModelError } from '../errors/index.ts';
 import type { RecordPlan } from '../store/index.ts';
 import type { LayerDescription, MlpDescription, ModelDescription, ModelShape } from './architecture.ts';
 import { planAttention } from './planAttention.ts';
@@ -81,7 +82,8 @@ function planExpertRecords(book: RecordBook, shape: ModelShape, blk: string): Re
     const merged = `${blk}.${stem}_exps.weight`;
     const isOld = !book.shelf.has(merged) && book.shelf.has(`${blk}.${stem}.0.weight`);
     const experts = Array.from({ length: nExperts }, (_, expert) => expert);
-    if (isOld) return experts.map((expert) => book.shelf.take(`${blk}.${stem}.${expert}.weight`, [rows, row]));
+    if (isOld)
+      return inOneFormat(experts.map((expert) => book.shelf.take(`${blk}.${stem}.${expert}.weight`, [rows, row])));
     const tensor = book.shelf.take(merged, [nExperts, rows, row]);
     return experts.map((expert) => sliceOf(tensor, expert, nExperts));
   };
@@ -98,6 +100,17 @@ function planExpertRecords(book: RecordBook, shape: ModelShape, blk: string): Re
       one,
     ),
   );
+}
+
+/** A slot takes any of a layer's experts, and one kernel multiplies by all of them. */
+function inOneFormat(experts: readonly RunnableTensor[]): readonly RunnableTensor[] {
+  const [first] = experts as [RunnableTensor];
+  const other = experts.find(({ format }) => format !== first.format);
+  if (!other) return experts;
+  throw new ModelError('model/shape', `${first.name} is ${first.typeName} and ${other.name} is ${other.typeName}.`, {
+    remedy: 'Floe needs a matrix of all experts of a layer in one format. Quantize the model again.',
+    details: { tensor: other.name, found: other.typeName, expected: first.typeName },
+  });
 }
 
 /** The records of a layer, or of a part of it, that are no experts. */
