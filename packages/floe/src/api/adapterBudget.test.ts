@@ -39,8 +39,11 @@ const sumOf = async (model: Model) => Object.values(await bytesOf(model)).reduce
 const say = (model: Model) => model.completions.create({ prompt: 'a b c d', temperature: 0, max_tokens: 4 });
 
 describe('a budget of bytes', () => {
-  it('has room for an adapter, to the byte, and is kept to', async () => {
-    const { plan, context, adapters, bytesFor, load } = await given(llama);
+  it.each([
+    { what: 'gate over up', model: llama },
+    { what: 'gate and up in two formats', model: { ...llama, types: { 'blk.0.ffn_up': 'BF16' } } as const },
+  ])('has room for an adapter, to the byte, and is kept to: $what', async ({ model: options }) => {
+    const { plan, context, adapters, bytesFor, load } = await given(options);
     const own = planMemory(plan, context, 'all').gpuBytes;
     const gpuBytes = own + bytesFor(1);
     await using model = await load({ gpuBytes });

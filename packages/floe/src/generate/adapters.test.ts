@@ -14,7 +14,7 @@ import { readBuffer } from '../gpu/index.ts';
 import { systemClock } from '../host/index.ts';
 import { testDevice } from '../kernels/testGraph.ts';
 import { contextPlan, placeModel } from '../model/index.ts';
-import { formatByName } from '../quant/index.ts';
+import { type FormatName, formatByName } from '../quant/index.ts';
 import { Engine } from './index.ts';
 import { answer, CONTEXT, GREEDY, PROMPT, planOf, storeOf } from './pagedAnswer.testing.ts';
 
@@ -28,6 +28,10 @@ const arctic: RandomModelOptions = { ...small, ...experts, architecture: 'arctic
 const llama: RandomModelOptions = { ...small, architecture: 'llama', ffDim: 160, seed: 2 };
 /** Biased experts, activated by a kernel of their own; and keys, queries and values in one tensor. */
 const gptOss: RandomModelOptions = { ...small, ...experts, architecture: 'gpt-oss', headDim: 32, seed: 41 };
+/** Gate and up of the first layer in two formats. */
+const upApart = { 'blk.0.ffn_up': 'BF16', 'blk.0.ffn_up_exps': 'BF16' } as const;
+const arcticApart: RandomModelOptions = { ...arctic, types: upApart };
+const llamaApart: RandomModelOptions = { ...llama, types: upApart };
 const phi3: RandomModelOptions = { ...small, architecture: 'phi3', ffDim: 96, seed: 44 };
 
 /** Two of different rank, one of them for a few tensors only. */
@@ -39,12 +43,17 @@ const pairOf = (model: RandomModelOptions) => [
 /** A route this close is a near tie: f32 sums in another order may choose another expert. */
 const NEAR_TIE = 1e-2;
 
-/** `theirs`: the adapters that llama.cpp is given, where it is not given the same. */
-async function compare(model: RandomModelOptions, given: readonly GivenAdapter[], theirGiven = given) {
+/** What llama.cpp is given where it is not given the same: beside other types than F32 it rounds activations too. */
+interface Theirs {
+  readonly model?: Uint8Array;
+  readonly adapters?: readonly GivenAdapter[];
+}
+
+async function compare(model: RandomModelOptions, given: readonly GivenAdapter[], their: Theirs = {}) {
   const bytes = randomModel(model);
   const path = join(folder, 'model.gguf');
-  writeFileSync(path, bytes);
-  const adapters = theirGiven.map(({ bytes, scale }, i) => {
+  writeFileSync(path, their.model ?? bytes);
+  const adapters = (their.adapters ?? given).map(({ bytes, scale }, i) => {
     const path = join(folder, `adapter-${i}.gguf`);
     writeFileSync(path, bytes);
     return { path, scale };
@@ -97,7 +106,34 @@ describe('log-probabilities equal those of llama.cpp with the same adapters, wit
   });
 });
 
-/** Their own values, rounded as the type rounds, go to llama.cpp in F32: beside other types it rounds activations too. */
+/** A tensor's values rounded as a type rounds them. */
+function rounded(tensor: TensorInput, type: FormatName): TensorInput {
+  const data = formatByName(type).dequantize(encode(type, Float32Array.from(tensor.data)), tensor.data.length);
+  return { ...tensor, data };
+}
+
+describe('gate and up in two formats: log-probabilities equal those of llama.cpp on their values in F32, within 5e-3', () => {
+  const inF32 = (model: RandomModelOptions) => {
+    const tensors = randomTensors(model).map(
+      (tensor): TensorInput => ({ ...rounded(tensor, tensor.type), type: 'F32' }),
+    );
+    return writeGguf({ metadata: randomMetadata(model), tensors });
+  };
+  it.each([
+    { what: 'arctic, without an adapter', model: arcticApart, scales: [] },
+    { what: 'arctic, two adapters at once', model: arcticApart, scales: [0.5, 1] },
+    { what: 'llama, without an adapter', model: llamaApart, scales: [] },
+    { what: 'llama, two adapters at once', model: llamaApart, scales: [0.5, 1] },
+  ])('$what', async ({ model, scales }) => {
+    const given = scales.map((scale, i) => ({ bytes: pairOf(model)[i]!, scale }));
+    const found = await compare(model, given, { model: inF32(model) });
+    expect(found.share).toBeGreaterThanOrEqual(0.98);
+    expect(found.maxError).toBeLessThan(5e-3);
+    expect(found.top1).toBe(1);
+  });
+});
+
+/** Their own values, rounded as the type rounds, go to llama.cpp in F32. */
 describe.each(['BF16', 'F16', 'Q8_0'] as const)('an adapter in %s', (type) => {
   it.each([
     { name: 'arctic', model: arctic },
@@ -105,13 +141,9 @@ describe.each(['BF16', 'F16', 'Q8_0'] as const)('an adapter in %s', (type) => {
   ])('$name: says what llama.cpp makes of its values, within 5e-3', async ({ model }) => {
     // A whole block of Q8_0.
     const options = { seed: 5, rank: 32, alpha: 48 };
-    const round = (tensor: TensorInput): TensorInput => {
-      const data = formatByName(type).dequantize(encode(type, Float32Array.from(tensor.data)), tensor.data.length);
-      return { ...tensor, data };
-    };
-    const rounded = randomAdapter(model, { ...options, edit: (tensors) => tensors.map(round) });
+    const theirs = randomAdapter(model, { ...options, edit: (tensors) => tensors.map((one) => rounded(one, type)) });
     const bytes = randomAdapter(model, { ...options, type });
-    const found = await compare(model, [{ bytes, scale: 1 }], [{ bytes: rounded, scale: 1 }]);
+    const found = await compare(model, [{ bytes, scale: 1 }], { adapters: [{ bytes: theirs, scale: 1 }] });
     expect(found.share).toBeGreaterThanOrEqual(0.98);
     expect(found.maxError).toBeLessThan(5e-3);
     expect(found.top1).toBe(1);
@@ -155,11 +187,14 @@ it('deepseek2: an adapter says what its products, put into the weights, say', as
   expect(found.top1).toBe(1);
 });
 
-describe('with experts at a quarter of the slots', () => {
-  const file = randomModel(arctic);
+describe.each([
+  { what: 'gate over up', model: arctic },
+  { what: 'gate and up in two formats', model: arcticApart },
+])('$what: with experts at a quarter of the slots', ({ model }) => {
+  const file = randomModel(model);
   const adapters = {
     architecture: 'arctic',
-    given: pairOf(arctic).map((bytes, i) => ({ bytes, scale: 1 - i / 4 })),
+    given: pairOf(model).map((bytes, i) => ({ bytes, scale: 1 - i / 4 })),
   };
 
   it('adapters of experts give the bits they give where all are resident', async () => {
@@ -170,6 +205,7 @@ describe('with experts at a quarter of the slots', () => {
     expect(paged.counts.misses).toBeGreaterThan(0);
     const none = await answer(file, { nDecoded: 4 });
     expect(none.logits).not.toEqual(resident.logits);
+    expect((await answer(file, { gpu: '25%', nDecoded: 4 })).logits).toEqual(none.logits);
   });
 });
 
@@ -204,12 +240,17 @@ it('two conversations that share their steps give the ids that each gives alone'
   adapter!.destroy();
 });
 
-it('a matrix in pieces has the same bits with its adapter as one in one', async () => {
+it.each([
+  { what: 'gate over up', model: llama },
+  { what: 'gate and up in two formats', model: llamaApart },
+])('$what: a matrix in pieces has the same bits, with an adapter and without, as one in one', async ({ model }) => {
   const device = await testDevice();
-  const adapters = [{ bytes: pairOf(llama)[0]!, scale: 1 }];
-  const whole = await floeAnswers(device, randomModel(llama), prompts, { adapters });
-  const pieces = await floeAnswers(device, randomModel(llama), prompts, { adapters, bufferBytes: 20_000 });
-  expect(pieces).toEqual(whole);
+  const bytes = randomModel(model);
+  for (const adapters of [[], [{ bytes: pairOf(model)[0]!, scale: 1 }]]) {
+    const whole = await floeAnswers(device, bytes, prompts, { adapters });
+    const pieces = await floeAnswers(device, bytes, prompts, { adapters, bufferBytes: 20_000 });
+    expect(pieces).toEqual(whole);
+  }
 });
 
 describe('a model whose adapters were removed', () => {
@@ -234,6 +275,13 @@ describe('a model whose adapters were removed', () => {
     // Embedding, in each layer 8, head 2, and what picks: for the prompt and for each of four tokens. An adapter of all
     // matrices: two for each, of which a layer has 7, and an activation by itself.
     { name: 'llama', model: llama, nDispatches: 5 * (1 + 2 * 8 + 2 + 1), nAdded: 5 * (2 + 2 * (2 * 7 + 1) + 2) },
+    // Apart, gate and up of the first layer take three dispatches in place of one, and are activated as they were.
+    {
+      name: 'llama, gate and up in two formats',
+      model: llamaApart,
+      nDispatches: 5 * (1 + 10 + 8 + 2 + 1),
+      nAdded: 5 * (2 + 2 * 7 + (2 * 7 + 1) + 2),
+    },
     { name: 'arctic', model: arctic, nDispatches: null, nAdded: null },
   ])('$name: the same bits and dispatches as one that never had any', async ({ model, nDispatches, nAdded }) => {
     const device = await testDevice();

@@ -4,6 +4,7 @@ import { rowStride } from '../quant/index.ts';
 import { AdapterBuffers } from './adapterBuffers.ts';
 import type { ModelDescription, ModelShape } from './architecture.ts';
 import type { ModelPlan } from './plan.ts';
+import { hasGateApart, keepsExpertGateUp } from './planLayer.ts';
 import type { StepSizes } from './stepSizes.ts';
 
 /** Every buffer between a step's input and its logits, for at most `chunkTokens` tokens. Made once. */
@@ -28,6 +29,8 @@ export interface Activations {
   readonly partials: BufferView | null;
   readonly attn: BufferView;
   readonly ff: BufferView;
+  /** [T, gate | up] of the dense MLP; null where one kernel multiplies and activates in every layer. */
+  readonly ffGateUp: BufferView | null;
   /** [T, modelDim] what is changed before it is added to the residual stream; null where nothing is. */
   readonly branch: BufferView | null;
   /** [spanTokens, modelDim] the residual stream of a whole text; null where no vector is made of it. */
@@ -74,7 +77,7 @@ export interface SpanActivations {
   readonly x: BufferView;
   readonly expertIn: BufferView;
   readonly route: SortedRoute;
-  /** [span · k, gate | up]; null where one kernel multiplies and activates. */
+  /** [span · k, gate | up]; null where one kernel multiplies and activates in every layer. */
   readonly expertGateUp: BufferView | null;
   /** [span · k, expertDim] and [span · k, modelDim]. */
   readonly expertH: BufferView;
@@ -104,6 +107,7 @@ export function activationBytes(plan: ModelPlan, sizes: StepSizes): Readonly<Rec
     ...(nPartialBytes === 0 ? {} : { partials: roundUp(nPartialBytes, BINDING_ALIGNMENT) }),
     attn: rows(nHeads * valueDim),
     ff: rows(ffDim),
+    ...(plan.layers.some(hasGateApart) ? { ffGateUp: rows(2 * ffDim) } : {}),
     expertIn: rows(modelDim),
     routerLogits: rows(nExperts),
     headIn: rows(modelDim, logitRows),
@@ -126,7 +130,7 @@ export function activationBytes(plan: ModelPlan, sizes: StepSizes): Readonly<Rec
     spanSlots: values(nPairs),
     starts: values(nExperts + 1),
     sorted: values(nPairs),
-    ...(hasClampedExperts(plan.description) ? { expertGateUp: rows(2 * expertDim, nPairs) } : {}),
+    ...(plan.layers.some(keepsExpertGateUp) ? { expertGateUp: rows(2 * expertDim, nPairs) } : {}),
     expertH: rows(expertDim, nPairs),
     expertOut: rows(modelDim, nPairs),
   };
@@ -155,10 +159,6 @@ function partsBytes(description: ModelDescription, rows: (dim: number) => number
   };
 }
 
-function hasClampedExperts({ layers }: ModelDescription): boolean {
-  return layers.some(({ experts }) => experts?.activation === 'swigluClamped');
-}
-
 /** Values of a token's q, k and v, side by side. */
 function qkvDim({ nHeads, nKvHeads, headDim, valueDim }: ModelShape): number {
   return (nHeads + nKvHeads) * headDim + nKvHeads * valueDim;
@@ -185,6 +185,7 @@ export function makeActivations(device: Device, plan: ModelPlan, sizes: StepSize
     partials: made.get('partials') ?? null,
     attn: view('attn'),
     ff: view('ff'),
+    ffGateUp: optional('ffGateUp'),
     branch: optional('branch'),
     text: optional('text'),
     mlpGate: optional('mlpGate'),

@@ -4,6 +4,7 @@ import type { MatrixPlan, SourceRange } from '../store/index.ts';
 import type { AdapterPlan } from './adapterPlan.ts';
 import { mergedName } from './adapterTargets.ts';
 import type { ModelPlan } from './plan.ts';
+import { hasGateApart, keepsExpertGateUp } from './planLayer.ts';
 import type { StepSizes } from './stepSizes.ts';
 
 /** Bytes of each buffer that adapters which act write to between their matrices, by its name. */
@@ -19,13 +20,14 @@ export function betweenBytes(
     if (target.kind === 'experts') need(`expert low ${rank}`, nRankPairs, rank);
     else need(`low ${rank}`, Math.max(chunkTokens, logitRows), rank);
   }
-  if (layers.some(({ mlp }) => mlp && changes(adapters, 'dense', mlp.up.weight.matrices[0]!))) {
+  const gateUps = layers.flatMap(({ mlp }) => mlp?.up.weight.matrices ?? []);
+  if (!layers.some(hasGateApart) && gateUps.some((matrix) => changes(adapters, 'dense', matrix))) {
     need('gate up', chunkTokens, 2 * shape.ffDim);
   }
   const experts = layers.flatMap(({ experts }) => experts?.records[0]?.matrices ?? []);
   if (experts.some((matrix) => changes(adapters, 'experts', matrix))) {
     needed.set('present', nRankPairs * 4);
-    need('expert gate up', nRankPairs, 2 * shape.expertDim);
+    if (!layers.some(keepsExpertGateUp)) need('expert gate up', nRankPairs, 2 * shape.expertDim);
   }
   return needed;
 }

@@ -24,7 +24,7 @@ export class AdapterBuffers {
     return this.views.get(`expert low ${rank}`)!;
   }
 
-  /** [T, gate | up] of the dense MLP, and [T · k, gate | up] of experts, before their activation. */
+  /** [T, gate | up] of the dense MLP, and [T · k, gate | up] of experts, where a step has none of its own. */
   get gateUp(): BufferView {
     return this.views.get('gate up')!;
   }

@@ -12,7 +12,7 @@ import {
 } from '../kernels/index.ts';
 import { layerWindow } from '../kv/index.ts';
 import { rowStride } from '../quant/index.ts';
-import { linear } from './linear.ts';
+import { linear, stackedLinear } from './linear.ts';
 import { normed } from './norm.ts';
 import type { PlacedMatrix } from './placeLayer.ts';
 import { type LayerStep, staged } from './step.ts';
@@ -76,11 +76,7 @@ function makeHeads(step: LayerStep, x: BufferView, w: Heads<readonly PlacedMatri
   const { nHeads, nKvHeads, headDim, valueDim, normEps: eps } = shape;
   const { clamp, qkNorm } = description.attention;
   const stage = denseStage(routedLayer);
-  let yOffset = 0;
-  for (const part of w.qkv) {
-    linear(staged(step), { x, w: part, y: s.qkv, yStride: s.qkvStride, yOffset }); // [T, q | k | v]
-    yOffset += part.nRows;
-  }
+  stackedLinear(staged(step), { x, w: w.qkv, y: s.qkv }); // [T, q | k | v]
   const dim = (nHeads + nKvHeads) * headDim + nKvHeads * valueDim;
   const rows = { y: s.qkv, nTokens, stride: s.qkvStride, stage };
   if (w.bias) addBias(rec, { values: w.bias, rowDim: headDim }, { ...rows, dim });

@@ -2,7 +2,8 @@
 import type { BufferView } from '../gpu/index.ts';
 import { addBias, gelu } from '../kernels/index.ts';
 import { attend } from './attend.ts';
-import { gatedLinear, linear } from './linear.ts';
+import { gatedLinear } from './gated.ts';
+import { linear, stackedLinear } from './linear.ts';
 import { norm, normed } from './norm.ts';
 import { routeTokens } from './router.ts';
 import { type LayerStep, type Routing, staged } from './step.ts';
@@ -47,7 +48,7 @@ function mlp(step: LayerStep, h: BufferView): void {
   const { activation, dim } = w.description.mlp!;
   if (activation === 'gelu') {
     const at = { y: s.ff, nTokens, dim, stage: here.stage };
-    linear(here, { x: h, w: up.weight, y: s.ff }); // [T, ffDim]
+    stackedLinear(here, { x: h, w: up.weight, y: s.ff }); // [T, ffDim]
     if (up.bias) addBias(rec, { values: up.bias, rowDim: dim }, at);
     gelu(rec, at);
   } else {

@@ -6,6 +6,7 @@ import { rowStride } from '../quant/index.ts';
 import { activationBytes } from './activations.ts';
 import { type ContextPlan, contextPlan, kvShape, kvWindow } from './context.ts';
 import { type ModelPlan, routedLayers } from './plan.ts';
+import { hasExpertGateApart, hasGateApart } from './planLayer.ts';
 import { isExpertRecord } from './records.ts';
 import { stepActivationBytes } from './stepActivations.ts';
 import type { StepSizes } from './stepSizes.ts';
@@ -107,7 +108,7 @@ export function planMemory(
   const activations = sum([...Object.values(activationBytes(plan, sizes)), ...Object.values(ofSteps)]);
   const cacheSizes = [kvShape(plan), context.kv, kvWindow(context, sizes.chunkTokens), context.nWindows] as const;
   const cache = kvBytes(...cacheSizes);
-  const otherBytes = OTHER_BYTES + readBackBytes(...cacheSizes) + plan.shape.nLayers * KEPT_DISPATCHES * DISPATCH_BYTES;
+  const otherBytes = OTHER_BYTES + readBackBytes(...cacheSizes) + keptDispatches(plan) * DISPATCH_BYTES;
   const fixedBytes = denseBytes + cache + activations + otherBytes + adapterBytes;
   const leastGpuBytes = fixedBytes + leastSlotBytes(plan, expertBytes);
   const share = shareOf(budget, fixedBytes, expertBytes);
@@ -129,6 +130,12 @@ export function planMemory(
     gpuBytes: fixedBytes + slotBytes,
     leastGpuBytes,
   };
+}
+
+/** Gate and up that are apart take two dispatches more: a product for each, and an activation. */
+function keptDispatches({ layers }: ModelPlan): number {
+  const nApart = layers.filter(hasGateApart).length + layers.filter(hasExpertGateApart).length;
+  return layers.length * KEPT_DISPATCHES + 2 * nApart * KEPT_GRAPHS;
 }
 
 /** Slots are shared out by what layers need, so the size that is shortest of its fewest says how many bytes all get. */

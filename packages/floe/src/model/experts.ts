@@ -1,7 +1,8 @@
 /** A layer's experts: what each chosen one says, and what is added of it. */
 import type { BufferView } from '../gpu/index.ts';
 import { activateExperts, combine, denseStage } from '../kernels/index.ts';
-import { expertLinear, findPresent, gatedExpertLinear } from './linear.ts';
+import { gatedExpertLinear } from './gated.ts';
+import { expertLinear, findPresent, stackedExpertLinear } from './linear.ts';
 import { norm } from './norm.ts';
 import { routedLayers } from './plan.ts';
 import { routeTokens } from './router.ts';
@@ -22,7 +23,7 @@ export function multiplyExperts(step: ExpertStep & { readonly expertIn: BufferVi
   } else {
     const { expertDim } = model.plan.shape;
     const [gateBias, upBias] = [biases!.gate, biases!.up];
-    expertLinear(step, { ...first, y: expertGateUp! }); // [T · k, gate | up]
+    stackedExpertLinear(step, { ...first, y: expertGateUp! }); // [T · k, gate | up]
     activateExperts(rec, { ...at, gateUp: expertGateUp!, gateBias, upBias, y: expertH, expertDim }); // [T · k, expertDim]
   }
   expertLinear(step, { x: expertH, w: down, y: expertOut, sharedInput: false }); // [T · k, modelDim]

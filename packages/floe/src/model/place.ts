@@ -8,7 +8,7 @@ import { expertSizes } from './budget.ts';
 import { type PlacedLayer, type PlacedMatrix, placeLayer, requireF32, Views } from './placeLayer.ts';
 import { mostBytes, placeRecord } from './placeRecord.ts';
 import { type ModelPlan, routedLayers } from './plan.ts';
-import type { LayerPlan } from './planLayer.ts';
+import { hasGateApart, type LayerPlan } from './planLayer.ts';
 import { isExpertRecord } from './records.ts';
 import type { RopeDivisors } from './rope.ts';
 import type { Input, Norm } from './weights.ts';
@@ -60,7 +60,7 @@ export async function placeModel(
 ): Promise<PlacedModel> {
   const placed = new Map<RecordPlan, readonly PlacedMatrix[]>();
   const gateOverUp = new Set(
-    plan.layers.flatMap(({ description, mlp }) => (isGated(description) ? mlp!.up.weight : [])),
+    plan.layers.filter((layer) => isGated(layer.description) && !hasGateApart(layer)).map(({ mlp }) => mlp!.up.weight),
   );
   const bufferBytes = options.bufferBytes ?? mostBytes(device);
   const slots = makeSlots(device, plan, options);

@@ -15,7 +15,7 @@ export type PlacedLayer = LayerWeights<
   PlacedMatrix,
   readonly PlacedMatrix[],
   BufferView,
-  { readonly gateUp: PlacedExpertMatrix; readonly down: PlacedExpertMatrix }
+  { readonly gateUp: readonly PlacedExpertMatrix[]; readonly down: PlacedExpertMatrix }
 >;
 
 /** Finds what a record became. */
@@ -58,7 +58,7 @@ export function placeLayer(plan: LayerPlan, views: Views, pools: Pools | null): 
     attentionSum: plan.attentionSum && views.norm(plan.attentionSum),
     ffnNorm: plan.ffnNorm && views.norm(plan.ffnNorm),
     mlp: mlp && {
-      up: views.linear(mlp.up),
+      up: { weight: views.matrices(mlp.up.weight), bias: mlp.up.bias && views.vector(mlp.up.bias) },
       down: views.linear(mlp.down),
       gate: mlp.gate && views.matrix(mlp.gate),
     },
@@ -100,7 +100,7 @@ function placeExperts(
   views: Views,
   pools: Pools,
 ): PlacedLayer['experts'] {
-  const [gateUp, down] = records[0]!.matrices.map((matrix): PlacedExpertMatrix => ({ ...matrix, ...pools }));
+  const matrices = records[0]!.matrices.map((matrix): PlacedExpertMatrix => ({ ...matrix, ...pools }));
   return {
     norm: norm && views.norm(norm),
     gateInp: views.linear(gateInp),
@@ -110,8 +110,8 @@ function placeExperts(
       up: views.vector(biases.up),
       down: views.vector(biases.down),
     },
-    gateUp: gateUp!,
-    down: down!,
+    gateUp: matrices.slice(0, -1),
+    down: matrices.at(-1)!,
   };
 }
 

@@ -12,7 +12,7 @@ export type LayerPlan = LayerWeights<
   RecordPlan,
   RecordPlan,
   {
-    /** One record an expert: matrices [gate over up, down]. All have the same layout. */
+    /** One record an expert: matrices [gate over up, down], or [gate, up, down]. All have the same layout. */
     readonly records: readonly RecordPlan[];
   }
 >;
@@ -41,7 +41,7 @@ function planMlp(book: RecordBook, { suffix, dim, activation, gated }: MlpDescri
     up:
       activation === 'gelu'
         ? book.linear(name('ffn_up'), [dim, modelDim])
-        : { weight: book.gateUp(name('ffn_gate_up'), gateUpOf(book, name, dim, modelDim)), bias: null },
+        : { weight: book.stack(name('ffn_gate_up'), gateUpOf(book, name, dim, modelDim)), bias: null },
     down: book.linear(name('ffn_down'), [modelDim, dim]),
     gate: gated ? book.weight(name('ffn_gate_inp'), [modelDim]) : null,
   };
@@ -111,6 +111,21 @@ function inOneFormat(experts: readonly RunnableTensor[]): readonly RunnableTenso
     remedy: 'Floe needs a matrix of all experts of a layer in one format. Quantize the model again.',
     details: { tensor: other.name, found: other.typeName, expected: first.typeName },
   });
+}
+
+/** Whether gate and up of a layer's dense MLP are two matrices, so that both products are there before they are activated. */
+export function hasGateApart({ mlp }: LayerPlan): boolean {
+  return mlp !== null && mlp.up.weight.matrices.length > 1;
+}
+
+/** The same of its experts. */
+export function hasExpertGateApart({ experts }: LayerPlan): boolean {
+  return experts !== null && experts.records[0]!.matrices.length > 2;
+}
+
+/** Whether products of experts' gate and up are there before they are activated: where they are apart, or are clamped. */
+export function keepsExpertGateUp(layer: LayerPlan): boolean {
+  return layer.description.experts?.activation === 'swigluClamped' || hasExpertGateApart(layer);
 }
 
 /** The records of a layer, or of a part of it, that are no experts. */

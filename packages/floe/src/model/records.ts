@@ -1,5 +1,4 @@
 /** Records planned from tensors: which rows of the file lie where in them. */
-import { ModelError } from '../errors/index.ts';
 import { formatByName, planeBytes } from '../quant/index.ts';
 import type { MatrixPlan, RecordPlan, SourceRange } from '../store/index.ts';
 import type { RunnableTensor, TensorShelf } from './tensors.ts';
@@ -80,13 +79,9 @@ export class RecordBook {
     return this.note(record(key, stacked(tensors)));
   }
 
-  /** Gate over up, of two tensors or of one that has both. */
-  gateUp(key: string, tensors: readonly RunnableTensor[]): RecordPlan {
-    return this.note(record(key, [gateOverUp(tensors)]));
-  }
-
+  /** Matrices [gate over up, down] of one expert; gate and up each by itself where their formats differ. */
   expert(blk: string, expert: number, gateUp: readonly RunnableTensor[], down: RunnableTensor): RecordPlan {
-    const made = record(`${blk}${EXPERT_INFIX}${expert}`, [gateOverUp(gateUp), matrixOf([down])]);
+    const made = record(`${blk}${EXPERT_INFIX}${expert}`, [...stacked(gateUp), matrixOf([down])]);
     this.experts.push(made);
     return made;
   }
@@ -133,17 +128,6 @@ function stacked(tensors: readonly RunnableTensor[]): Unplaced[] {
     else runs.push([tensor]);
   }
   return runs.map(matrixOf);
-}
-
-function gateOverUp(tensors: readonly RunnableTensor[]): Unplaced {
-  const [gate, up = gate] = tensors as [RunnableTensor, RunnableTensor?];
-  if (gate.format !== up.format) {
-    throw new ModelError('model/shape', `${gate.name} is ${gate.typeName} and ${up.name} is ${up.typeName}.`, {
-      remedy: 'Floe needs the gate and up matrices of a layer in one format. Quantize the model again.',
-      details: { gate: gate.typeName, up: up.typeName },
-    });
-  }
-  return matrixOf(tensors);
 }
 
 /** Lays matrices out in a record, each plane at a multiple of 256 where it is a matrix, and closes it at one. */

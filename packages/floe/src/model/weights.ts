@@ -18,7 +18,7 @@ export interface LayerWeights<M, S, V, E> {
   readonly attentionSum: Norm<V> | null;
   /** Before the dense MLP, and before the experts where they have no norm of their own. */
   readonly ffnNorm: Norm<V> | null;
-  readonly mlp: Mlp<M, V> | null;
+  readonly mlp: Mlp<M, S, V> | null;
   /** Of what the MLP says, before it is added. */
   readonly afterFeedForward: Norm<V> | null;
   readonly feedForwardSum: Norm<V> | null;
@@ -68,9 +68,9 @@ export interface Latent<M, V> {
     | { readonly kind: 'joined'; readonly keysValues: M };
 }
 
-export interface Mlp<M, V> {
-  /** Gate over up, without a bias; up alone where its activation has no gate. */
-  readonly up: Linear<M, V>;
+export interface Mlp<M, S, V> {
+  /** Gate over up, without a bias, as two matrices where their formats differ; up alone where its activation has no gate. */
+  readonly up: Linear<S, V>;
   readonly down: Linear<M, V>;
   /** [1, modelDim]: the sigmoid of it times the input scales what the MLP says. */
   readonly gate: M | null;
