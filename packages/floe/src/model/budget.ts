@@ -6,7 +6,7 @@ import { rowStride } from '../quant/index.ts';
 import { activationBytes } from './activations.ts';
 import { type ContextPlan, contextPlan, kvShape, kvWindow } from './context.ts';
 import { type ModelPlan, routedLayers } from './plan.ts';
-import { hasExpertGateApart, hasGateApart } from './planLayer.ts';
+import { hasExpertGateApart, hasGateApart, keepsExpertGateUp } from './planLayer.ts';
 import { isExpertRecord } from './records.ts';
 import { stepActivationBytes } from './stepActivations.ts';
 import type { StepSizes } from './stepSizes.ts';
@@ -17,7 +17,7 @@ const CHUNK_TOKENS = 128;
 const TEXT_CHUNK_TOKENS = 512;
 /** Rows of logits kept at once when all are wanted. */
 const LOGIT_ROWS = 16;
-/** Tokens of a prompt whose experts are brought in once, where one buffer of what they say stays below these bytes. */
+/** Tokens of a prompt whose experts are brought in once, where one buffer of what comes of them stays below these bytes. */
 const SPAN_TOKENS = 4096;
 const SPAN_BYTES = 64 << 20;
 /** Of one dispatch at the most: half a second of a slow GPU, which is reset after two. */
@@ -60,7 +60,7 @@ export interface MemoryPlan {
 }
 
 /** Row counts of a prompt's buffers: by model and context alone, so that no budget changes a bit of an answer. */
-export function stepSizes({ shape, description }: ModelPlan, context: ContextPlan | number): StepSizes {
+export function stepSizes({ shape, description, layers }: ModelPlan, context: ContextPlan | number): StepSizes {
   const { window, nSinks } = contextPlan(context);
   if (description.pooling) {
     const chunkTokens = Math.min(TEXT_CHUNK_TOKENS, window);
@@ -68,7 +68,8 @@ export function stepSizes({ shape, description }: ModelPlan, context: ContextPla
   }
   const chunkTokens = Math.min(CHUNK_TOKENS, window);
   const { nExpertsUsed, modelDim, expertDim } = shape;
-  const rowBytes = nExpertsUsed * rowStride(modelDim) * 4;
+  const longestRow = layers.some(keepsExpertGateUp) ? Math.max(modelDim, 2 * expertDim) : modelDim;
+  const rowBytes = nExpertsUsed * rowStride(longestRow) * 4;
   // Gate and up, a multiplication and an addition for each weight.
   const tokenFlop = nExpertsUsed * 2 * modelDim * 2 * expertDim;
   const inOneDispatch = Math.floor(Math.min(SPAN_BYTES / rowBytes, DISPATCH_FLOP / tokenFlop));

@@ -45,6 +45,18 @@ describe('gate and up', () => {
     const other = plans.map((plan) => planMemory(plan, 64, 'all').otherBytes) as [number, number];
     expect(other[1]).toBeGreaterThan(other[0]);
   });
+
+  it.each([
+    { what: 'Mixtral 8x7B', nExpertsUsed: 2, modelDim: 4096, expertDim: 14_336 },
+    { what: 'gpt-oss-20b', nExpertsUsed: 4, modelDim: 2880, expertDim: 2880 },
+    { what: 'Arctic', nExpertsUsed: 2, modelDim: 7168, expertDim: 4864 },
+  ])('of the experts of a long prompt can be bound on every device: $what', async ({ what: _, ...sizes }) => {
+    const plan = await planOf({ ...arctic, types: upApart });
+    const large = { ...plan, shape: { ...plan.shape, ...sizes } };
+    const { expertGateUp } = activationBytes(large, stepSizes(large, 32_768));
+    expect(expertGateUp).toBeGreaterThan(16 << 20);
+    expect(expertGateUp).toBeLessThanOrEqual(128 << 20);
+  });
 });
 
 it("a layer's experts that are tensors of their own, of two formats, are refused", async () => {
