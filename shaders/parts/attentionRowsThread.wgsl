@@ -7,6 +7,11 @@ var<private> total: array<f32, ROWS>;
 var<private> sums: array<vec4f, ROW_SUMS>;
 const KEY_GROUPS = (KEY_VECTORS + 7u) / 8u;
 
+// Where keys of a stretch begin and end: its sinks, then its recent ones. Asked in a loop, for two calls would be compiled twice.
+fn stretchOf(split: Split, i: u32) -> vec2u {
+  return select(vec2u(split.recents, split.end), vec2u(split.first, split.sinksEnd), i == 0u);
+}
+
 // Scores of keys [start, end), four at a time, for each row that sees them.
 fn scoreKeys(run: Run, split: Split, start: u32, end: u32) {
   let isSink = start < params.nSinks;
@@ -67,20 +72,24 @@ fn weighSplit(run: Run, split: Split) {
 #repeat r ROWS
   greatest[$r] = NOTHING; total[$r] = 0.0;
 #end
-  scoreKeys(run, split, split.first, split.sinksEnd);
-  scoreKeys(run, split, split.recents, split.end);
-  greatestOf(split, split.first, split.sinksEnd);
-  greatestOf(split, split.recents, split.end);
-  weighKeys(split, split.first, split.sinksEnd);
-  weighKeys(split, split.recents, split.end);
+  for (var i = 0u; i < 2u; i++) { let keys = stretchOf(split, i); scoreKeys(run, split, keys.x, keys.y); }
+  for (var i = 0u; i < 2u; i++) { let keys = stretchOf(split, i); greatestOf(split, keys.x, keys.y); }
+  for (var i = 0u; i < 2u; i++) { let keys = stretchOf(split, i); weighKeys(split, keys.x, keys.y); }
 }
 
-// Adds values of keys [start, end), dimensions from `vector` on, to `sums`: block by block, for each has its place.
-fn sumKeys(run: Run, split: Split, start: u32, end: u32, vector: u32) {
-  var key = start;
-  while (key < end) {
+// Sums of the stretch's values, dimensions from `vector` on: block by block, for each has its place.
+fn sumSplit(run: Run, split: Split, vector: u32) {
+#repeat r ROWS
+#repeat v VECTORS
+  var sum$r_$v = vec4f(0.0);
+#end
+#end
+  var key = split.first;
+  while (key < split.end) {
+    if (key >= split.sinksEnd && key < split.recents) { key = split.recents; continue; }
     let part = headPart(run.tableRow, key, run.kvHead);
-    let stop = min(end, (key / KV_BLOCK + 1u) * KV_BLOCK);
+    let until = select(split.end, split.sinksEnd, key < split.sinksEnd);
+    let stop = min(until, (key / KV_BLOCK + 1u) * KV_BLOCK);
     for (; key < stop; key++) {
       let word = valueWord(part, key, vector); let scale = valueScale(scaleWord(part, key, vector));
 #repeat v VECTORS
@@ -89,14 +98,14 @@ fn sumKeys(run: Run, split: Split, start: u32, end: u32, vector: u32) {
 #repeat r ROWS
       let weight$r = weights[$ru * SPLIT + key - split.first];
 #repeat v VECTORS
-      sums[$ru * VECTORS + $vu] += value$v * weight$r;
+      sum$r_$v += value$v * weight$r;
 #end
 #end
     }
   }
-}
-fn sumSplit(run: Run, split: Split, vector: u32) {
-  for (var i = 0u; i < ROW_SUMS; i++) { sums[i] = vec4f(0.0); }
-  sumKeys(run, split, split.first, split.sinksEnd, vector);
-  sumKeys(run, split, split.recents, split.end, vector);
+#repeat r ROWS
+#repeat v VECTORS
+  sums[$ru * VECTORS + $vu] = sum$r_$v;
+#end
+#end
 }
