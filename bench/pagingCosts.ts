@@ -60,36 +60,33 @@ export class CostMeter {
     this.samples[part].push(await this.measure(part));
   }
 
-  /** What was measured till now was the warm-up's. */
-  forget(): void {
-    for (const part of PARTS) this.samples[part].length = 0;
-  }
-
-  /** The middle of all that was measured, each part at least once. */
-  costs(): StepCosts {
+  /** The mean of what was measured since the last call, each part at least once: a token's time too is a sum of many. */
+  take(): StepCosts {
     const nLayers = this.stepper.program.cuts.layers.length;
-    const middle = (part: (typeof PARTS)[number], of: 'ms' | 'besidesMs' = 'ms') =>
-      median(this.samples[part].map((sample) => sample[of]));
+    const costOf = (part: (typeof PARTS)[number], of: 'ms' | 'besidesMs' = 'ms') =>
+      mean(this.samples[part].map((sample) => sample[of]));
     const [dense, experts, router, outside] = [
-      middle('dense'),
-      middle('experts'),
-      middle('router'),
-      middle('outside'),
+      costOf('dense'),
+      costOf('experts'),
+      costOf('router'),
+      costOf('outside'),
     ] as const;
     // Each part as it is while experts are copied beside it; and together they are the whole, of one submission.
-    const scale = Math.max(middle('whole'), middle('loaded')) / (dense + experts + router + outside);
-    return {
+    const scale = Math.max(costOf('whole'), costOf('loaded')) / (dense + experts + router + outside);
+    const costs = {
       denseMs: (dense * scale) / nLayers,
       expertsMs: (experts * scale) / nLayers,
       routerMs: (router * scale) / nLayers,
       outsideMs: outside * scale,
-      skippedMs: middle('skipped') / nLayers,
-      submitMs: middle('way', 'besidesMs'),
-      readBackMs: middle('way'),
-      uploadMs: middle('loaded', 'besidesMs'),
-      uploadQueueMs: middle('queue'),
+      skippedMs: costOf('skipped') / nLayers,
+      submitMs: costOf('way', 'besidesMs'),
+      readBackMs: costOf('way'),
+      uploadMs: costOf('loaded', 'besidesMs'),
+      uploadQueueMs: costOf('queue'),
       routesFromInput: routesFromInput(this.stepper.model.plan),
     };
+    for (const part of PARTS) this.samples[part].length = 0;
+    return costs;
   }
 
   destroy(): void {
@@ -205,6 +202,10 @@ export class CostMeter {
     for (const [i, to] of cuts.slice(1).entries()) byLayerMs += await run(cuts[i]!, to);
     return { ms: Math.max(0, byLayerMs - atOnceMs) / layers.length, besidesMs: median(submits) };
   }
+}
+
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 export function median(values: readonly number[]): number {

@@ -8,7 +8,7 @@ import {
 } from '../packages/floe/src/experts/index.ts';
 import { FARTHEST_GUESS } from '../packages/floe/src/generate/lookahead.ts';
 import type { Device } from '../packages/floe/src/gpu/index.ts';
-import { CostMeter, median, N_PARTS, type StepCosts } from './pagingCosts.ts';
+import { CostMeter, mean, median, N_PARTS, type StepCosts } from './pagingCosts.ts';
 import type { DeclaredLatency } from './pagingLatency.ts';
 import { liveThrough, type ModelFile, place, type Share, unplace } from './pagingModel.ts';
 import { Replay } from './pagingReplay.ts';
@@ -34,9 +34,8 @@ export interface MeasuredVariant {
   readonly declaredMs: number;
   /** Of one token, by run. Those of the same number ran one after the other. */
   readonly runsMs: readonly number[];
-  /** What the closed form says a token takes, with this case's costs and misses. */
+  /** What the closed form says a token takes, with each run's costs and misses; and that by what the run took: the middles. */
   readonly predictedMs: number;
-  /** That by the middle of `runsMs`. */
   readonly byPrediction: number;
   readonly blockingWaits: number;
   readonly faultedLayers: number;
@@ -71,22 +70,13 @@ interface Variant {
 /** One run of one variant. */
 interface Run {
   readonly ms: number;
+  readonly predictedMs: number;
   readonly runAhead: number;
-  /** Of each token, by layer. */
-  readonly misses: readonly (readonly number[])[];
+  readonly costs: StepCosts;
   /** Of the run, per token. */
   readonly counts: Readonly<
     Record<
-      | 'hits'
-      | 'misses'
-      | 'faultedLayers'
-      | 'loads'
-      | 'guesses'
-      | 'useful'
-      | 'foreseen'
-      | 'foreseeable'
-      | 'stallMs'
-      | 'waits',
+      'hits' | 'misses' | 'faultedLayers' | 'loads' | 'useful' | 'foreseen' | 'foreseeable' | 'stallMs' | 'waits',
       number
     >
   >;
@@ -111,7 +101,6 @@ export async function measureRows(device: Device, latency: DeclaredLatency, one:
     guessing: new CostMeter(device, uploads.experts!, complete.guessing),
   };
   for (let run = 0; run <= nRuns; run++) await runAll(variants, meters, one, run);
-  const costs = { plain: meters.plain.costs(), guessing: meters.guessing.costs() };
   device.throwIfFailed();
   latency.ms = 0;
   for (const meter of Object.values(meters)) meter.destroy();
@@ -122,7 +111,7 @@ export async function measureRows(device: Device, latency: DeclaredLatency, one:
     unplace(device, stepper.model);
   }
   unplace(device, uploads);
-  return variants.map((variant) => summary(variant, variant.name === 'CP' ? costs.guessing : costs.plain, one));
+  return variants.map((variant) => summary(variant, one));
 }
 
 type Meters = Readonly<Record<'plain' | 'guessing', CostMeter>>;
@@ -138,10 +127,10 @@ async function runAll(variants: readonly Variant[], meters: Meters, one: RowCase
       for (const meter of Object.values(meters)) await meter.sample();
     }
   }
-  if (run === 0) for (const meter of Object.values(meters)) meter.forget();
+  const costs = { plain: meters.plain.take(), guessing: meters.guessing.take() };
   for (const tally of tallies) {
     const { variant } = tally;
-    const result = tally.end();
+    const result = tally.end(variant.name === 'CP' ? costs.guessing : costs.plain);
     if (run > 0) variant.runs.push(result);
     if (variant.name === 'C') meters.plain.nUploads = result.counts.loads;
     if (variant.name === 'CP') meters.guessing.nUploads = result.counts.loads;
@@ -233,20 +222,21 @@ class Tally {
     this.misses.push(missesNow().map((n, layer) => n - had[layer]!));
   }
 
-  end(): Run {
+  end(costs: StepCosts): Run {
+    const { runAhead, misses } = this;
     const { nTokens } = this.one;
     const since = (count: Exclude<keyof ExpertCounts, 'layers'>) =>
       (this.cache.counts[count] - this.before[count]) / nTokens;
     return {
       ms: this.ms / nTokens,
-      runAhead: this.runAhead,
-      misses: this.misses,
+      predictedMs: predicted(this.variant.name, costs, runAhead, misses) + since('guesses') * costs.uploadQueueMs,
+      runAhead,
+      costs,
       counts: {
         hits: since('hits'),
         misses: since('misses'),
         faultedLayers: since('faultedLayers'),
         loads: since('loads'),
-        guesses: since('guesses'),
         useful: since('usefulGuesses'),
         foreseen: since('foreseenMisses'),
         foreseeable: since('foreseeableMisses'),
@@ -257,40 +247,61 @@ class Tally {
   }
 }
 
-/** Milliseconds of a token of a run, by the closed form of docs/routing.md. */
-function predicted({ runAhead, misses, counts }: Run, name: VariantName, costs: StepCosts): number {
-  const layers = misses[0]!.length;
-  const busyMs = layers * (costs.denseMs + costs.expertsMs + costs.routerMs) + costs.outsideMs;
+/** Milliseconds of a token by the closed form of docs/routing.md, but for what guesses take. */
+function predicted(
+  name: VariantName,
+  costs: StepCosts,
+  runAhead: number,
+  misses: readonly (readonly number[])[],
+): number {
+  const busyMs = misses[0]!.length * (costs.denseMs + costs.expertsMs + costs.routerMs) + costs.outsideMs;
   const schedule = name === 'A' ? 'sync' : name === 'B' || name === 'all-resident' ? 'whole' : runAhead;
-  const stalls = misses.map((ofToken) => stallMs(costs, schedule, ofToken));
-  return busyMs + stalls.reduce((sum, stall) => sum + stall, 0) / misses.length + counts.guesses * costs.uploadQueueMs;
+  return busyMs + mean(misses.map((ofToken) => stallMs(costs, schedule, ofToken)));
 }
 
-function summary({ name, runs }: Variant, costs: StepCosts, one: RowCase): MeasuredVariant {
-  const { file, routingName, share, declaredMs } = one;
+/** Each cost's median over the runs. */
+function middleCosts(runs: readonly Run[]): StepCosts {
+  const middle = (of: Exclude<keyof StepCosts, 'routesFromInput'>) => median(runs.map(({ costs }) => costs[of]));
+  return {
+    denseMs: middle('denseMs'),
+    expertsMs: middle('expertsMs'),
+    routerMs: middle('routerMs'),
+    outsideMs: middle('outsideMs'),
+    skippedMs: middle('skippedMs'),
+    submitMs: middle('submitMs'),
+    readBackMs: middle('readBackMs'),
+    uploadMs: middle('uploadMs'),
+    uploadQueueMs: middle('uploadQueueMs'),
+    routesFromInput: runs[0]!.costs.routesFromInput,
+  };
+}
+
+function summary({ name, runs }: Variant, { file, routingName, share, declaredMs }: RowCase): MeasuredVariant {
   const middle = (of: (run: Run) => number) => median(runs.map(of));
-  const mean = (of: (run: Run) => number) => runs.reduce((sum, run) => sum + of(run), 0) / runs.length;
+  const meanOf = (of: (run: Run) => number) => mean(runs.map(of));
+  const costs = middleCosts(runs);
   const layerMs = costs.denseMs + costs.expertsMs + costs.routerMs;
-  const [ms, predictedMs] = [middle((run) => run.ms), middle((run) => predicted(run, name, costs))];
+  const [ms, byPrediction] = [middle((run) => run.ms), middle((run) => run.predictedMs / run.ms)];
+  const predictedMs = middle((run) => run.predictedMs);
   const runAhead = middle((run) => run.runAhead);
   const declared = declaredMs > 0 ? `, read-back declared ${declaredMs} ms slower` : '';
-  const [hits, misses] = [mean(({ counts }) => counts.hits), mean(({ counts }) => counts.misses)];
-  const foreseeable = mean(({ counts }) => counts.foreseeable);
+  const [hits, misses] = [meanOf(({ counts }) => counts.hits), meanOf(({ counts }) => counts.misses)];
+  const foreseeable = meanOf(({ counts }) => counts.foreseeable);
   const waitMs = costs.readBackMs + costs.submitMs;
   const row: Row = {
     bench: `paging: ${file.name}, ${routingName}, ${100 * share}% of experts in slots${declared}`,
     name: name === 'C' || name === 'CP' ? `${name}(${runAhead})` : name,
     ms: round(ms),
     predictedMs: round(predictedMs),
-    byPrediction: round(predictedMs / ms),
+    byPrediction: round(byPrediction),
     hitPercent: round((100 * hits) / (hits + misses)),
     misses: round(misses),
-    faulted: round(mean(({ counts }) => counts.faultedLayers)),
-    loads: round(mean(({ counts }) => counts.loads)),
-    usefulGuesses: round(mean(({ counts }) => counts.useful)),
-    recallOfMisses: round(foreseeable > 0 ? mean(({ counts }) => counts.foreseen) / foreseeable : 0),
-    stallMs: round(mean(({ counts }) => counts.stallMs)),
-    waits: round(mean(({ counts }) => counts.waits)),
+    faulted: round(meanOf(({ counts }) => counts.faultedLayers)),
+    loads: round(meanOf(({ counts }) => counts.loads)),
+    usefulGuesses: round(meanOf(({ counts }) => counts.useful)),
+    recallOfMisses: round(foreseeable > 0 ? meanOf(({ counts }) => counts.foreseen) / foreseeable : 0),
+    stallMs: round(meanOf(({ counts }) => counts.stallMs)),
+    waits: round(meanOf(({ counts }) => counts.waits)),
     L: round(costs.readBackMs),
     s: round(costs.submitMs),
     uc: round(costs.uploadMs),
@@ -308,9 +319,9 @@ function summary({ name, runs }: Variant, costs: StepCosts, one: RowCase): Measu
     declaredMs,
     runsMs: runs.map((run) => run.ms),
     predictedMs,
-    byPrediction: predictedMs / ms,
-    blockingWaits: mean(({ counts }) => counts.waits),
-    faultedLayers: mean(({ counts }) => counts.faultedLayers),
+    byPrediction,
+    blockingWaits: meanOf(({ counts }) => counts.waits),
+    faultedLayers: meanOf(({ counts }) => counts.faultedLayers),
     runAhead,
     costs,
     row,
