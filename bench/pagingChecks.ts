@@ -1,5 +1,5 @@
 /** What paging must reach. */
-import { median } from './pagingCosts.ts';
+import { mean, median } from './pagingCosts.ts';
 import type { Identity } from './pagingIdentity.ts';
 import type { PagedPath } from './pagingResident.ts';
 import type { MeasuredVariant, VariantName } from './pagingRows.ts';
@@ -113,8 +113,4 @@ function least(values: readonly number[]): number {
 
 function most(values: readonly number[]): number {
   return Math.max(...values);
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

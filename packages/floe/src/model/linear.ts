@@ -41,12 +41,13 @@ function addDeltas({ rec, model, s, nTokens, stage }: Staged, args: LinearArgs):
 
 /** y[T, N of all] of x by several matrices, side by side. */
 export function stackedLinear(step: Staged, { w, ...args }: StackedArgs): void {
+  for (const { part, ...at } of sideBySide(w)) linear(step, { ...args, ...at, w: part });
+}
+
+/** Where the product of each of several matrices lies in a row of all of them. */
+function sideBySide<M extends Matrix>(w: readonly M[]) {
   const yStride = rowStride(rowsOf(w));
-  let yOffset = 0;
-  for (const part of w) {
-    linear(step, { ...args, w: part, yStride, yOffset });
-    yOffset += part.nRows;
-  }
+  return w.map((part, i) => ({ part, yStride, yOffset: rowsOf(w.slice(0, i)) }));
 }
 
 /** Rows of several matrices. */
@@ -95,10 +96,5 @@ export function expertLinear({ rec, model, s, route, nTokens, stage }: ExpertSte
 
 /** `stackedLinear` of experts: y[T · k, N of all]. */
 export function stackedExpertLinear(step: ExpertStep, { w, ...args }: StackedExpertArgs): void {
-  const yStride = rowStride(rowsOf(w));
-  let yOffset = 0;
-  for (const part of w) {
-    expertLinear(step, { ...args, w: part, yStride, yOffset });
-    yOffset += part.nRows;
-  }
+  for (const { part, ...at } of sideBySide(w)) expertLinear(step, { ...args, ...at, w: part });
 }

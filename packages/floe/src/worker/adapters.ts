@@ -1,7 +1,6 @@
 /** The page's side of a model's adapters. */
-import { proxy } from 'comlink';
 import type { Adapter, AdapterInfo, AdapterOptions, AdapterSource, ModelAdapters } from '../api/index.ts';
-import { serveFetch } from './fetchBridge.ts';
+import { pageFetch } from './fetchBridge.ts';
 import { type Send, wireSource } from './protocol.ts';
 
 export class WorkerAdapters implements ModelAdapters {
@@ -10,8 +9,7 @@ export class WorkerAdapters implements ModelAdapters {
   async add(source: AdapterSource, options: AdapterOptions = {}): Promise<Adapter> {
     const { signal, fetch, ...rest } = options;
     const wire = wireSource(source);
-    const page = fetch ? proxy(serveFetch(fetch)) : null;
-    const info = await this.call(signal, (worker, call) => worker.addAdapter(call, wire, rest, page));
+    const info = await this.call(signal, (worker, call) => worker.addAdapter(call, wire, rest, pageFetch(fetch)));
     return new WorkerAdapter(this.call, info);
   }
 

@@ -23,7 +23,7 @@ import type {
 import { abortedError, orAborted, RequestError, throwIfAborted, WorkerError } from '../errors/index.ts';
 import type { DeviceOptions } from '../gpu/index.ts';
 import { WorkerAdapters } from './adapters.ts';
-import { serveFetch } from './fetchBridge.ts';
+import { pageFetch } from './fetchBridge.ts';
 import {
   type Outcome,
   unwrap,
@@ -62,7 +62,7 @@ export async function loadModel(
     const report = proxy(onProgress ?? (() => {}));
     const experts = onExperts ? proxy(onExperts) : null;
     const stored = onStored ? proxy(onStored) : null;
-    const page = fetch ? proxy(serveFetch(fetch)) : null;
+    const page = pageFetch(fetch);
     const device = (options as { device?: DeviceOptions }).device;
     const load = link.call(signal, (worker, call) =>
       worker.load(call, wire, { ...rest, ...(device ? { device } : {}) }, report, experts, stored, page),
@@ -98,7 +98,7 @@ export async function planLoad(
   const link = new WorkerLink();
   try {
     const wire = wireSource(source);
-    const page = fetch ? proxy(serveFetch(fetch)) : null;
+    const page = pageFetch(fetch);
     const plan = link.call(signal, (worker, call) => worker.plan(call, wire, options, page));
     return await orAborted(plan, signal);
   } finally {

@@ -1,5 +1,5 @@
 /** A page's own `fetch`, called from the worker: the request goes to the page, its body comes back in pieces. */
-import { transfer } from 'comlink';
+import { proxy, transfer } from 'comlink';
 
 /** What of a `RequestInit` can cross. */
 export interface WireInit {
@@ -23,6 +23,13 @@ export interface FetchFace {
   next(call: number): Promise<Uint8Array | null>;
   /** Ends a request and its body. */
   cancel(call: number): void;
+}
+
+/** What a call to the worker takes along of the page's own `fetch`; null where it has none. */
+export function pageFetch(
+  fetch: ((url: string, init?: RequestInit) => Promise<Response>) | undefined,
+): FetchFace | null {
+  return fetch ? proxy(serveFetch(fetch)) : null;
 }
 
 /** Calls `fetch` for the worker. */
